@@ -1,0 +1,1 @@
+"""Everything that touches torch, behind a torch-free door: contract, registry and graph."""

@@ -1,0 +1,288 @@
+"""What goes into the engine and what comes out of it: requests, events, results, errors.
+
+Pydantic and the standard library only, so that the web process, the command line and the tests can speak
+the same language without loading torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+MAX_PROMPT_CHARACTERS = 4000
+MAX_SEED = 2**32 - 1
+MEDIA_REFERENCE = re.compile(r"sha256:[0-9a-f]{64}")
+# Tab and line feed are ordinary in a prompt; every other control character is invisible damage.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+
+
+class StudioError(Exception):
+    """A failure that a person can act on: one sentence, the field it is about, the HTTP status it maps to."""
+
+    status = 500
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class InvalidRequest(StudioError):
+    """The request cannot be carried out as it stands; the message names the field and the remedy."""
+
+    status = 422
+
+
+class NotFound(StudioError):
+    """There is no such job, clip, image or page, or it belongs to somebody else."""
+
+    status = 404
+
+
+class ModelNotFound(NotFound):
+    """The model is unknown, not installed, or its files are damaged."""
+
+
+class NotAllowed(StudioError):
+    """The person may not do this."""
+
+    status = 403
+
+
+class Conflict(StudioError):
+    """The thing is not in a state in which this can be done."""
+
+    status = 409
+
+
+class TooLarge(StudioError):
+    """An upload or a queue is over its limit."""
+
+    status = 413
+
+
+class OutOfMemory(StudioError):
+    """The run needs more memory than there is."""
+
+    status = 507
+
+
+class StorageFull(StudioError):
+    """The disk is full or read-only; nothing was written."""
+
+    status = 507
+
+
+class Modality(StrEnum):
+    """Which of the two streams the finished file holds; the model always imagines both together."""
+
+    VIDEO_AND_AUDIO = "video_and_audio"
+    VIDEO = "video"
+    AUDIO = "audio"
+
+
+class Request(BaseModel):
+    """Base of every request: frozen, strict about unknown fields, finite numbers only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+def _setting(default: Any, title: str, *, advanced: bool = True, **limits: Any) -> Any:
+    return Field(default, title=title, json_schema_extra={"advanced": advanced}, **limits)
+
+
+class GenerationRequest(Request):
+    """One clip from words, and from a first frame where one is given.
+
+    A field that is ``None`` takes the model's own default; ``ModelCatalogue.complete`` fills them all, so that
+    a stored request says everything that its clip was made of.
+    """
+
+    kind: Literal["generate"] = "generate"
+    """What to do; more kinds of request join this one later."""
+    prompt: str = _setting("", "Prompt", advanced=False, min_length=1, max_length=MAX_PROMPT_CHARACTERS, validate_default=True)
+    """What to see and what to hear, in plain words."""
+    negative_prompt: str = _setting("", "Negative prompt", max_length=MAX_PROMPT_CHARACTERS)
+    """What to stay away from. Works only where guidance is above 1."""
+    model: str = _setting("pocket", "Model", advanced=False, min_length=1, max_length=200)
+    """Which model imagines the clip."""
+    modality: Modality = _setting(Modality.VIDEO_AND_AUDIO, "Picture and sound", advanced=False)
+    """Keep both picture and sound, only the picture, or only the sound."""
+    first_frame: str | None = _setting(None, "First frame", advanced=False)
+    """An image that the clip starts from, as ``sha256:...`` of a stored image."""
+    height: int | None = _setting(None, "Height", advanced=False, ge=1, le=8192)
+    """Picture height in pixels."""
+    width: int | None = _setting(None, "Width", advanced=False, ge=1, le=8192)
+    """Picture width in pixels."""
+    num_frames: int | None = _setting(None, "Frames", advanced=False, ge=1, le=10_000)
+    """How many frames the clip has; with the frame rate it sets the duration."""
+    frame_rate: float | None = _setting(None, "Frame rate", ge=1, le=120)
+    """Frames a second."""
+    seed: int | None = _setting(None, "Seed", advanced=False, ge=0, le=MAX_SEED)
+    """The number that all chance comes from: the same seed and settings give the same clip again."""
+    num_inference_steps: int | None = _setting(None, "Steps", ge=1, le=200)
+    """Denoising steps: more is slower and usually cleaner."""
+    sigmas: tuple[float, ...] | None = _setting(None, "Noise schedule", min_length=1, max_length=200)
+    """Noise levels to visit, falling from 1 towards 0; overrides the steps (distilled models bring their own)."""
+    guidance_scale: float | None = _setting(None, "Picture guidance", ge=0, le=50)
+    """How strictly the picture follows the prompt; 1 switches guidance off."""
+    audio_guidance_scale: float | None = _setting(None, "Sound guidance", ge=0, le=50)
+    """How strictly the sound follows the prompt; 1 switches guidance off."""
+    stg_scale: float | None = _setting(None, "Picture structure (STG)", ge=0, le=20)
+    """Spatio-temporal guidance of the picture: steadier shapes; 0 switches it off."""
+    audio_stg_scale: float | None = _setting(None, "Sound structure (STG)", ge=0, le=20)
+    """Spatio-temporal guidance of the sound; 0 switches it off."""
+    modality_scale: float | None = _setting(None, "Picture listens to sound", ge=0, le=20)
+    """How strongly the picture is drawn towards its sound; 1 switches the extra pass off."""
+    audio_modality_scale: float | None = _setting(None, "Sound watches picture", ge=0, le=20)
+    """How strongly the sound is drawn towards its picture; 1 switches the extra pass off."""
+    guidance_rescale: float | None = _setting(None, "Picture contrast rescue", ge=0, le=1)
+    """Brings strongly guided pictures back to a natural contrast; 0 is off."""
+    audio_guidance_rescale: float | None = _setting(None, "Sound level rescue", ge=0, le=1)
+    """Brings strongly guided sound back to a natural level; 0 is off."""
+    crf: int = _setting(16, "Video compression (CRF)", ge=0, le=40)
+    """H.264 quality: lower is larger and finer, 16 is visually lossless here."""
+    audio_bitrate_kbps: int = _setting(160, "Sound bitrate", ge=32, le=320)
+    """AAC bits a second, in thousands."""
+
+    @field_validator("prompt", "negative_prompt")
+    @classmethod
+    def _clean_text(cls, text: str) -> str:
+        return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\t", " ")).strip()
+
+    @field_validator("prompt")
+    @classmethod
+    def _not_empty(cls, text: str) -> str:
+        if not text:
+            raise ValueError("is empty: say what to see and hear")
+        return text
+
+    @field_validator("first_frame")
+    @classmethod
+    def _is_reference(cls, reference: str | None) -> str | None:
+        if reference is not None and not MEDIA_REFERENCE.fullmatch(reference):
+            raise ValueError("must be 'sha256:' and 64 hexadecimal digits, as an image upload returns it")
+        return reference
+
+    @field_validator("sigmas")
+    @classmethod
+    def _is_falling(cls, sigmas: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if sigmas is None:
+            return None
+        if not all(0 < s <= 1 for s in sigmas) or list(sigmas) != sorted(set(sigmas), reverse=True):
+            raise ValueError("must fall strictly, from at most 1 to above 0, such as 1.0, 0.75, 0.5, 0.25")
+        return sigmas
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds of picture, or ``None`` before the model's defaults are filled in."""
+        if self.num_frames is None or self.frame_rate is None:
+            return None
+        return self.num_frames / self.frame_rate
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the run is: ``step`` of ``total`` in the named stage."""
+
+    stage: str
+    step: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What the clip looks like so far: an encoded image, possibly animated."""
+
+    image: bytes
+    mime: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured number, such as seconds of a stage."""
+
+    name: str
+    value: float
+
+
+class Clip(BaseModel):
+    """A finished clip file, what it was made of and what was measured on it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: Literal["clip"] = "clip"
+    path: Path
+    request: GenerationRequest
+    model_sha256: str
+    code_version: str
+    height: int
+    width: int
+    num_frames: int
+    frame_rate: float
+    duration_s: float
+    has_video: bool
+    has_audio: bool
+    sample_rate: int | None
+    size_bytes: int
+    stage_seconds: dict[str, float]
+    measurements: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Done:
+    """The last event of a run."""
+
+    result: Clip
+
+
+Event = Progress | Preview | Metric | Done
+Events = Iterator[Event]
+
+
+def parse_request(body: object) -> GenerationRequest:
+    """A request from untrusted JSON; raises ``InvalidRequest`` with one sentence that names the field."""
+    try:
+        return GenerationRequest.model_validate(body)
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def invalid_request(error: ValidationError) -> InvalidRequest:
+    """The first fault of a pydantic report as one sentence for a person."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "request"
+    return InvalidRequest(_sentence(field, first), field=field)
+
+
+def _sentence(field: str, fault: Any) -> str:
+    context = fault.get("ctx", {})
+    value = repr(fault.get("input"))
+    shown = value if len(value) <= 60 else value[:57] + "..."
+    match fault["type"]:
+        case "extra_forbidden":
+            return f"{field} is not a field of this request; remove it or check its spelling."
+        case "string_too_long":
+            return f"{field} is longer than {context['max_length']:,} characters; shorten it."
+        case "string_too_short":
+            return f"{field} is empty: say what to see and hear." if field == "prompt" else f"{field} is empty; fill it in."
+        case "greater_than_equal":
+            return f"{field} is {shown}, below the least that is possible: use {context['ge']} or more."
+        case "less_than_equal":
+            return f"{field} is {shown}, above the most that is possible: use {context['le']} or less."
+        case "finite_number":
+            return f"{field} is {shown}; use an ordinary finite number."
+        case "enum" | "literal_error":
+            return f"{field} is {shown}; use one of {context['expected']}."
+        case "missing":
+            return f"{field} is missing; add it."
+        case "value_error":
+            return f"{field} {context['error']}."
+        case _:
+            return f"{field} is {shown}: {fault['msg'][:1].lower()}{fault['msg'][1:]}."

@@ -1,0 +1,159 @@
+"""The engine: owns a device and the models loaded on it, and turns a complete request into a stream of events."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipelines.contract import Clip, Done, Event, GenerationRequest, Metric, Modality, OutOfMemory
+from pipelines.graph import Graph, Node, NodeCache, Wire, execute
+from pipelines.nodes.decode import DecodeAudio, DecodeVideo
+from pipelines.nodes.denoise import Denoise
+from pipelines.nodes.encode_frame import EncodeFrame
+from pipelines.nodes.encode_prompt import EncodePrompt
+from pipelines.nodes.mux import Mux
+from pipelines.registry import ModelCatalogue
+
+VERSION = "0.1.0"
+
+
+@cache
+def code_version() -> str:
+    """The release, and the commit where the code runs from a checkout."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return VERSION
+    described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=False)
+    return f"{VERSION}+{described.stdout.strip()}" if described.returncode == 0 else VERSION
+
+
+def text_to_clip(request: GenerationRequest, weights: str, path: Path) -> dict[str, Node]:
+    """The graph of one clip from words, and from a first frame where the request has one; its target is ``"mux"``.
+
+    ``request`` is complete (``ModelCatalogue.complete``); ``weights`` is the model's hash, part of every signature.
+    """
+    model = {"model": request.model, "weights": weights}
+    shape = request.model_dump(include={"height", "width", "num_frames", "frame_rate"})
+    settings = request.model_dump(include=set(Denoise.model_fields) & set(type(request).model_fields) - {"first_frame"})
+    guided = max(settings["guidance_scale"], settings["audio_guidance_scale"]) > 1
+    wants_video, wants_audio = request.modality != Modality.AUDIO, request.modality != Modality.VIDEO
+    graph: dict[str, Node] = {"encode": EncodePrompt(**model, text=request.prompt)}
+    if guided:
+        graph["encode_negative"] = EncodePrompt(**model, text=request.negative_prompt)
+    if request.first_frame:
+        graph["encode_frame"] = EncodeFrame(**model, **shape, reference=request.first_frame)
+    graph["denoise"] = Denoise(
+        **settings,
+        weights=weights,
+        positive=Wire(node="encode"),
+        negative=Wire(node="encode_negative") if guided else None,
+        first_frame=Wire(node="encode_frame") if request.first_frame else None,
+        previews=wants_video,
+    )
+    if wants_video:
+        graph["decode_video"] = DecodeVideo(**model, **shape, latents=Wire(node="denoise"))
+    if wants_audio:
+        graph["decode_audio"] = DecodeAudio(**model, latents=Wire(node="denoise"))
+    graph["mux"] = Mux(
+        frames=Wire(node="decode_video") if wants_video else None,
+        sound=Wire(node="decode_audio") if wants_audio else None,
+        request=request,
+        weights=weights,
+        code_version=code_version(),
+        path=path,
+    )
+    return graph
+
+
+class Engine:
+    """Runs requests on one device, keeping the model and recent results at hand."""
+
+    def __init__(self, catalogue: ModelCatalogue, *, media_dir: Path, device: str = "auto") -> None:
+        self._catalogue = catalogue
+        self._media_dir = media_dir
+        self.device = torch.device(_best_device() if device == "auto" else device)
+        self.cache = NodeCache()
+        self._loaded: dict[str, Any] = {}
+
+    def model(self, model_id: str) -> Any:
+        """The loaded model; another model that was loaded is let go first. Raises ``ModelNotFound``."""
+        if model_id not in self._loaded:
+            spec = self._catalogue.get(model_id)
+            self._loaded.clear()
+            module, function = spec.loader.split(":")
+            self._loaded[model_id] = getattr(importlib.import_module(module), function)(spec, self.device)
+        return self._loaded[model_id]
+
+    def media_path(self, reference: str) -> Path:
+        """The stored PNG behind a ``sha256:...`` reference."""
+        return self._media_dir / f"{reference.removeprefix('sha256:')}.png"
+
+    def run(self, request: GenerationRequest, path: Path) -> Iterator[Event]:
+        """Make the clip of a complete request at ``path``; ends with ``Done``. Closing cancels within one denoising step.
+
+        Raises ``ModelNotFound``, ``OutOfMemory``, ``InvalidRequest`` or ``StorageFull``.
+        """
+        try:
+            yield from self._run(request, path)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            self.cache.clear()
+            raise OutOfMemory(
+                f"{request.width}x{request.height}, {request.num_frames} frames need more memory than {self.device} has free: "
+                "make the clip smaller or shorter.",
+                field="num_frames",
+            ) from error
+
+    def _run(self, request: GenerationRequest, path: Path) -> Generator[Event, None, None]:
+        model = self.model(request.model)
+        graph: Graph = text_to_clip(request, model.sha256, path)
+        seconds: dict[str, float] = {}
+        measurements = yield from _recorded(execute(graph, "mux", self, self.cache), seconds)
+        for name, value in measurements.items():
+            yield Metric(name, value)
+        yield Done(_clip(request, path, model, seconds, measurements))
+
+
+def _recorded(events: Generator[Event, None, Any], seconds: dict[str, float]) -> Generator[Event, None, Any]:
+    """``events``, their stage times also noted in ``seconds``."""
+    with closing(events):
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as finished:
+                return finished.value
+            if isinstance(event, Metric):
+                seconds[event.name.removeprefix("seconds.")] = round(event.value, 4)
+            yield event
+
+
+def _clip(request: GenerationRequest, path: Path, model: Any, seconds: dict[str, float], measured: dict[str, float]) -> Clip:
+    assert request.height and request.width and request.num_frames and request.frame_rate
+    has_audio = request.modality != Modality.VIDEO
+    return Clip(
+        path=path,
+        request=request,
+        model_sha256=model.sha256,
+        code_version=code_version(),
+        height=request.height,
+        width=request.width,
+        num_frames=request.num_frames,
+        frame_rate=request.frame_rate,
+        duration_s=request.num_frames / request.frame_rate,
+        has_video=request.modality != Modality.AUDIO,
+        has_audio=has_audio,
+        sample_rate=model.sample_rate if has_audio else None,
+        size_bytes=path.stat().st_size,
+        stage_seconds=seconds,
+        measurements=measured,
+    )
+
+
+def _best_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"

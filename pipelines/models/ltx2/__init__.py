@@ -1,0 +1,1 @@
+"""The LTX-2 family: picture and sound denoised together by one transformer."""

@@ -1,0 +1,127 @@
+"""Load an LTX-2-class model from a local diffusers folder or a hub id, its files checked first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import LTX2Pipeline
+
+from pipelines.contract import ModelNotFound
+from pipelines.registry import ModelSpec
+
+_WHOLE_FILE_BYTES = 1024**3
+_SAMPLE_BYTES = 1024**2
+
+
+@dataclass(frozen=True)
+class LTX2Model:
+    """The loaded parts of one model on one device; ``sha256`` names exactly these weights."""
+
+    spec: ModelSpec
+    sha256: str
+    device: torch.device
+    dtype: torch.dtype
+    tokenizer: Any
+    text_encoder: Any
+    connectors: Any
+    transformer: Any
+    vae: Any
+    audio_vae: Any
+    vocoder: Any
+    scheduler: Any
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second that the vocoder writes."""
+        return int(self.vocoder.config.output_sampling_rate)
+
+    @property
+    def max_prompt_tokens(self) -> int:
+        """Length that prompts are padded to; LTX-2 was trained at 1024, small encoders say less."""
+        return min(1024, int(self.tokenizer.model_max_length))
+
+
+def load(spec: ModelSpec, device: torch.device) -> LTX2Model:
+    """Load ``spec`` onto ``device`` in its dtype (CPU: float32, the only one that is fast there).
+
+    Raises ``ModelNotFound`` when files are absent or damaged.
+    """
+    sha256 = fingerprint(spec)
+    dtype = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
+    try:
+        pipeline = LTX2Pipeline.from_pretrained(spec.source, dtype=dtype, local_files_only=spec.is_local)
+    except (OSError, ValueError) as error:
+        raise ModelNotFound(_absent(spec, error), field="model") from error
+    return from_pipeline(pipeline, spec, sha256=sha256, device=device)
+
+
+def from_pipeline(pipeline: LTX2Pipeline, spec: ModelSpec, *, sha256: str, device: torch.device) -> LTX2Model:
+    """The parts of a diffusers pipeline as our value, moved to ``device`` and frozen for inference."""
+    transformer = pipeline.transformer
+    if transformer.config.patch_size != 1 or transformer.config.patch_size_t != 1:
+        raise ModelNotFound(f"{spec.title} packs its latents in patches, which no LTX-2 release does; it cannot be run.", field="model")
+    names = ("text_encoder", "connectors", "transformer", "vae", "audio_vae", "vocoder")
+    parts = {name: getattr(pipeline, name).to(device).eval().requires_grad_(False) for name in names}
+    return LTX2Model(
+        spec=spec,
+        sha256=sha256,
+        device=device,
+        dtype=transformer.dtype,
+        tokenizer=pipeline.tokenizer,
+        scheduler=pipeline.scheduler,
+        **parts,
+    )
+
+
+def fingerprint(spec: ModelSpec) -> str:
+    """A hash that names the weights; for a folder with a manifest every file is checked against it.
+
+    Without a manifest, files up to 1 GiB are hashed whole and larger ones by size and sixteen samples of 1 MiB; a
+    hub id stands for itself. Raises ``ModelNotFound`` naming the damaged file.
+    """
+    if not spec.is_local:
+        return hashlib.sha256(spec.source.encode()).hexdigest()
+    folder = Path(spec.source)
+    if spec.sha256:
+        _verify(spec, folder, spec.sha256)
+        lines = [f"{name} {digest}" for name, digest in sorted(spec.sha256.items())]
+    else:
+        lines = [f"{file.relative_to(folder)} {_digest(file)}" for file in sorted(folder.rglob("*.safetensors"))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _verify(spec: ModelSpec, folder: Path, manifest: Mapping[str, str]) -> None:
+    for name, expected in manifest.items():
+        file = folder / name
+        if not file.is_file():
+            raise ModelNotFound(f"{spec.title}: {name} is missing from {folder}; install the model again.", field="model")
+        if _digest(file) != expected:
+            raise ModelNotFound(f"{spec.title}: {name} is damaged (its sha256 differs); install the model again.", field="model")
+
+
+def _digest(file: Path) -> str:
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        if size <= _WHOLE_FILE_BYTES:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hashlib.sha256(str(size).encode())
+        for part in range(16):
+            stream.seek(part * (size - _SAMPLE_BYTES) // 15)
+            digest.update(stream.read(_SAMPLE_BYTES))
+        return digest.hexdigest()
+
+
+def _absent(spec: ModelSpec, error: Exception) -> str:
+    first_line = str(error).strip().splitlines()[0]
+    if spec.is_local:
+        return f"{spec.title}: {spec.source} could not be loaded ({first_line}); install the model again."
+    size = f"{spec.download_bytes / 1e9:.0f} GB" if spec.download_bytes else "unknown size"
+    return (
+        f"{spec.title} ({spec.source}, {size}) is not on this machine and could not be fetched ({first_line}); "
+        "connect to the Hugging Face hub once, or name a local copy in STUDIO_MODELS."
+    )

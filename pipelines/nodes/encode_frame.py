@@ -1,0 +1,40 @@
+"""A first frame to clean latents."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from pipelines.contract import Event, InvalidRequest, Progress
+from pipelines.graph import Context, Node
+
+
+class EncodeFrame(Node):
+    """The image behind ``reference`` as the clip's first latent frame."""
+
+    model: str
+    weights: str
+    reference: str
+    height: int
+    width: int
+    num_frames: int
+    frame_rate: float
+
+    def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
+        """Returns a ``FrameConditioning``."""
+        from PIL import Image
+
+        from pipelines.conditioning import encode_first_frame
+        from pipelines.models.ltx2.latents import Canvas
+
+        yield Progress("encode", 0, 1)
+        model = context.model(self.model)
+        canvas = Canvas.of(model, height=self.height, width=self.width, num_frames=self.num_frames, frame_rate=self.frame_rate)
+        try:
+            with Image.open(context.media_path(self.reference), formats=("PNG", "JPEG", "WEBP")) as image:
+                image.load()
+                conditioning = encode_first_frame(model, image, canvas)
+        except OSError as error:
+            raise InvalidRequest(f"first_frame cannot be read ({error}); upload the image again.", field="first_frame") from error
+        yield Progress("encode", 1, 1)
+        return conditioning

@@ -1,0 +1,37 @@
+"""Frames and samples to a finished clip file."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pipelines.contract import Event, GenerationRequest, Progress
+from pipelines.graph import Context, Node, Wire
+
+
+class Mux(Node):
+    """Encode, embed the request, and put the file in place in one step; ``measurements`` come from the file itself."""
+
+    cached: ClassVar[bool] = False
+
+    frames: Wire | None
+    sound: Wire | None
+    request: GenerationRequest
+    weights: str
+    code_version: str
+    path: Path
+
+    def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
+        """Returns the measurements of the finished file, by name."""
+        from pipelines.clip_io import Origin, write_clip
+        from pipelines.metrics.signal import measure_file
+
+        yield Progress("write", 0, 1)
+        references = [self.request.first_frame] if self.request.first_frame else []
+        media = {reference: context.media_path(reference).read_bytes() for reference in references}
+        origin = Origin(self.request, self.weights, self.code_version, media)
+        write_clip(self.path, inputs.get("frames"), inputs.get("sound"), origin)
+        measurements = measure_file(self.path)
+        yield Progress("write", 1, 1)
+        return measurements

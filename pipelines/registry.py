@@ -1,0 +1,263 @@
+"""Which models there are, what each can do, and how a request is completed for one of them.
+
+Every difference between models that a person can see is a field of ``ModelSpec``; nowhere else does the code
+ask for a model by name. Standard library and pydantic only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.contract import MAX_SEED, GenerationRequest, InvalidRequest, ModelNotFound
+
+POCKET_FOLDER = Path(__file__).parent.parent / "assets" / "models" / "pocket"
+
+# LTX-2's distilled checkpoints were trained on exactly these noise levels (Lightricks, ltx-pipelines constants).
+DISTILLED_SIGMAS = (1.0, 0.99375, 0.9875, 0.98125, 0.975, 0.909375, 0.725, 0.421875)
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The settings a model's makers recommend; names as in ``GenerationRequest``."""
+
+    height: int
+    width: int
+    num_frames: int
+    frame_rate: float
+    num_inference_steps: int = 30
+    sigmas: tuple[float, ...] | None = None
+    guidance_scale: float = 3.0
+    audio_guidance_scale: float = 7.0
+    stg_scale: float = 1.0
+    audio_stg_scale: float = 1.0
+    modality_scale: float = 3.0
+    audio_modality_scale: float = 3.0
+    guidance_rescale: float = 0.7
+    audio_guidance_rescale: float = 0.7
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model as people and the engine see it.
+
+    ``source`` is a local folder or a hub id in diffusers layout. Frame counts are ``frame_multiple * k + 1``, sides
+    are multiples of ``pixel_multiple``. ``stg_blocks`` are the transformer blocks that spatio-temporal guidance
+    perturbs; empty means that the checkpoint has no perturbed attention, so the guidance would be a paid no-op.
+    ``image_crf`` is the H.264 quality that first frames are passed through, as in the model's training; 0 is none.
+    """
+
+    id: str
+    title: str
+    description: str
+    source: str
+    loader: str
+    licence: str
+    defaults: Defaults
+    frame_multiple: int = 8
+    pixel_multiple: int = 32
+    min_side: int = 32
+    max_side: int = 2048
+    max_frames: int = 257
+    frame_rates: tuple[float, float] = (8.0, 60.0)
+    stg_blocks: tuple[int, ...] = ()
+    use_cross_timestep: bool = True
+    image_crf: int = 33
+    dtype: str = "float32"
+    download_bytes: int = 0
+    memory_bytes: int = 0
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    examples: tuple[str, ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the weights are a folder on this machine."""
+        return Path(self.source).is_dir()
+
+    def nearest_num_frames(self, num_frames: int) -> int:
+        """The frame count on this model's grid that is closest to ``num_frames``."""
+        steps = max(0, round((num_frames - 1) / self.frame_multiple))
+        return min(steps, (self.max_frames - 1) // self.frame_multiple) * self.frame_multiple + 1
+
+    def nearest_side(self, pixels: int) -> int:
+        """The height or width on this model's grid that is closest to ``pixels``."""
+        nearest = round(pixels / self.pixel_multiple) * self.pixel_multiple
+        return max(self.min_side, min(self.max_side, nearest))
+
+
+def _ltx2(model_id: str, title: str, description: str, **changes: Any) -> ModelSpec:
+    """One of the published LTX-2 checkpoints; sizes are those of the 19-22 B parameter models in bfloat16."""
+    spec = ModelSpec(
+        id=model_id,
+        title=title,
+        description=description,
+        source="Lightricks/LTX-2",
+        loader="pipelines.models.ltx2.load:load",
+        licence="LTX-2 Community License",
+        defaults=Defaults(height=512, width=768, num_frames=121, frame_rate=24.0),
+        dtype="bfloat16",
+        stg_blocks=(28,),
+        download_bytes=90_000_000_000,
+        memory_bytes=48_000_000_000,
+    )
+    return replace(spec, **changes)
+
+
+UNGUIDED = dict(
+    guidance_scale=1.0,
+    audio_guidance_scale=1.0,
+    stg_scale=0.0,
+    audio_stg_scale=0.0,
+    modality_scale=1.0,
+    audio_modality_scale=1.0,
+    guidance_rescale=0.0,
+    audio_guidance_rescale=0.0,
+)
+
+
+def _pocket() -> ModelSpec:
+    """The embedded model; what it recommends travels with its weights in ``studio.json``."""
+    advice = json.loads((POCKET_FOLDER / "studio.json").read_text())
+    examples = tuple(advice.pop("examples"))
+    return spec_from_folder(
+        "pocket",
+        POCKET_FOLDER,
+        title="Pocket",
+        description="Small, embedded, trained by this project: simple shapes and places with their sounds. No GPU needed.",
+        licence="Apache-2.0",
+        defaults=Defaults(**advice),
+        examples=examples,
+        max_side=512,
+        max_frames=121,
+        image_crf=0,
+        sha256=json.loads((POCKET_FOLDER / "sha256.json").read_text()),
+    )
+
+
+def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
+    """A spec for an LTX-2-class model in a local diffusers folder, its grid read from the components' configs.
+
+    Raises ``ModelNotFound`` when the folder is not such a model.
+    """
+    try:
+        vae = json.loads((folder / "vae" / "config.json").read_text())
+        transformer = json.loads((folder / "transformer" / "config.json").read_text())
+        index = json.loads((folder / "model_index.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ModelNotFound(f"model {model_id}: {folder} is not a diffusers model folder ({error}).", field="model") from None
+    if index.get("_class_name") != "LTX2Pipeline":
+        raise ModelNotFound(
+            f"model {model_id}: {folder} holds a {index.get('_class_name')}; only LTX2Pipeline folders can be loaded.",
+            field="model",
+        )
+    weights = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+    last_block = int(transformer["num_layers"]) - 1
+    spec = ModelSpec(
+        id=model_id,
+        title=model_id,
+        description=f"Local model in {folder}",
+        source=str(folder),
+        loader="pipelines.models.ltx2.load:load",
+        licence="see the model's folder",
+        defaults=Defaults(height=512, width=768, num_frames=121, frame_rate=24.0),
+        frame_multiple=int(vae["temporal_compression_ratio"]),
+        pixel_multiple=int(vae["spatial_compression_ratio"]),
+        min_side=2 * int(vae["spatial_compression_ratio"]),
+        stg_blocks=(min(28, last_block),) if transformer.get("perturbed_attn") else (),
+        use_cross_timestep=bool(transformer.get("use_cross_timestep", transformer.get("cross_attn_mod", False))),
+        download_bytes=weights,
+        memory_bytes=2 * weights,
+    )
+    return replace(spec, **changes)
+
+
+def published_models() -> tuple[ModelSpec, ...]:
+    """The models that the studio knows without being told."""
+    distilled = Defaults(height=512, width=768, num_frames=121, frame_rate=24.0, num_inference_steps=8, sigmas=DISTILLED_SIGMAS, **UNGUIDED)
+    return (
+        _pocket(),
+        _ltx2("ltx-2", "LTX-2", "Lightricks' 19 B open model: picture and sound together. Needs a large GPU.", use_cross_timestep=False),
+        _ltx2("ltx-2.3", "LTX-2.3", "Lightricks' open model with gated attention and steadier shapes.", source="Lightricks/LTX-2.3"),
+        _ltx2(
+            "ltx-2.3-distilled",
+            "LTX-2.3 distilled",
+            "Eight steps, no guidance: the fast one.",
+            source="Lightricks/LTX-2.3-Distilled",
+            defaults=distilled,
+        ),
+    )
+
+
+class ModelCatalogue:
+    """The models of one studio: the published ones and the local folders that its owner named."""
+
+    def __init__(self, specs: Iterable[ModelSpec]) -> None:
+        self._specs = {spec.id: spec for spec in specs}
+
+    @classmethod
+    def with_folders(cls, folders: Mapping[str, Path]) -> ModelCatalogue:
+        """Published models plus ``folders``, a map from model id to a local diffusers folder."""
+        local = [spec_from_folder(model_id, folder) for model_id, folder in folders.items()]
+        return cls([*published_models(), *local])
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._specs.values())
+
+    def get(self, model_id: str) -> ModelSpec:
+        """The spec of ``model_id``; raises ``ModelNotFound`` naming the nearest one there is."""
+        if model_id in self._specs:
+            return self._specs[model_id]
+        near = difflib.get_close_matches(model_id, self._specs, n=1, cutoff=0.0)
+        shown = model_id if len(model_id) <= 60 else model_id[:57] + "..."
+        raise ModelNotFound(f"model {shown!r} is not known; did you mean {near[0]!r}? All: {', '.join(self._specs)}.", field="model")
+
+    def complete(self, request: GenerationRequest) -> GenerationRequest:
+        """``request`` with every open field filled, checked against what its model can do.
+
+        An absent seed becomes a random one, so that the stored request makes the same clip again. Raises
+        ``InvalidRequest`` with the nearest setting that the model can do, or ``ModelNotFound``.
+        """
+        spec = self.get(request.model)
+        defaults = {name: value for name, value in vars(spec.defaults).items() if getattr(request, name) is None}
+        if request.num_inference_steps is not None and request.sigmas is None:
+            defaults.pop("sigmas", None)  # a person who asks for steps does not want the model's fixed schedule
+        if request.seed is None:
+            defaults["seed"] = secrets.randbelow(MAX_SEED + 1)
+        full = request.model_copy(update=defaults)
+        _check(full, spec)
+        if full.sigmas is not None:
+            full = full.model_copy(update={"num_inference_steps": len(full.sigmas)})
+        return full
+
+
+def _check(request: GenerationRequest, spec: ModelSpec) -> None:
+    assert request.num_frames is not None and request.frame_rate is not None
+    for name in ("height", "width"):
+        pixels = getattr(request, name)
+        if pixels != spec.nearest_side(pixels):
+            raise InvalidRequest(
+                f"{name} is {pixels}; {spec.title} works in multiples of {spec.pixel_multiple} from {spec.min_side} to "
+                f"{spec.max_side} pixels: use {spec.nearest_side(pixels)}.",
+                field=name,
+            )
+    if request.num_frames != spec.nearest_num_frames(request.num_frames):
+        raise InvalidRequest(
+            f"num_frames is {request.num_frames}; {spec.title} makes {spec.frame_multiple}k+1 frames up to {spec.max_frames}: "
+            f"use {spec.nearest_num_frames(request.num_frames)}.",
+            field="num_frames",
+        )
+    low, high = spec.frame_rates
+    if not low <= request.frame_rate <= high:
+        nearest = min(max(request.frame_rate, low), high)
+        raise InvalidRequest(
+            f"frame_rate is {request.frame_rate:g}; {spec.title} plays {low:g} to {high:g} frames a second: use {nearest:g}.",
+            field="frame_rate",
+        )
+    for name in ("stg_scale", "audio_stg_scale"):
+        if getattr(request, name) > 0 and not spec.stg_blocks:
+            raise InvalidRequest(f"{name} is above 0, but {spec.title} has no perturbed attention: use 0.", field=name)

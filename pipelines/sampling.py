@@ -1,0 +1,188 @@
+"""The denoising loop for picture and sound together, as a generator that can be watched and closed at every step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.pipelines.ltx2.pipeline_ltx2 import calculate_shift
+from diffusers.utils.torch_utils import randn_tensor
+
+from pipelines.conditioning import FrameConditioning, TextConditioning
+from pipelines.guidance import Guidance, Predictions, guide
+from pipelines.models.ltx2.latents import Canvas, pack_audio, pack_video
+from pipelines.models.ltx2.load import LTX2Model
+
+
+@dataclass(frozen=True)
+class Steering:
+    """Everything that shapes a run beside the noise; ``negative`` is needed where guidance is above 1."""
+
+    positive: TextConditioning
+    negative: TextConditioning | None = None
+    first_frame: FrameConditioning | None = None
+    guidance: Guidance = Guidance()
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Packed, normalised latents of both streams: ``video_BND`` and ``audio_BND``."""
+
+    video_BND: torch.Tensor
+    audio_BND: torch.Tensor
+
+
+@dataclass(frozen=True)
+class DenoiseStep:
+    """One finished step and what the clip would be if it ended here."""
+
+    index: int
+    total: int
+    clean: Latents
+
+
+@dataclass
+class _Pass:
+    """The arguments of a step's transformer calls that do not change between steps."""
+
+    model: LTX2Model
+    canvas: Canvas
+    steering: Steering
+
+    def __post_init__(self) -> None:
+        transformer, canvas, device = self.model.transformer, self.canvas, self.model.device
+        self.video_coords = transformer.rope.prepare_video_coords(
+            1, canvas.frames, canvas.height, canvas.width, device, fps=canvas.frame_rate
+        )
+        self.audio_coords = transformer.audio_rope.prepare_audio_coords(1, canvas.audio_frames, device)
+
+    def velocity(
+        self, now: Latents, timestep: torch.Tensor, texts: Sequence[TextConditioning], **changes: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One transformer call for a batch of ``texts`` over the same latents; velocities of both streams in fp32."""
+        batch, canvas, dtype = len(texts), self.canvas, self.model.dtype
+        timestep = timestep.expand(batch)
+        mask = torch.cat([text.mask_BS for text in texts])
+        call = dict(
+            hidden_states=now.video_BND.to(dtype).expand(batch, -1, -1),
+            audio_hidden_states=now.audio_BND.to(dtype).expand(batch, -1, -1),
+            encoder_hidden_states=torch.cat([text.video_BSD for text in texts]),
+            audio_encoder_hidden_states=torch.cat([text.audio_BSD for text in texts]),
+            encoder_attention_mask=mask,
+            audio_encoder_attention_mask=mask,
+            timestep=timestep,
+            sigma=timestep,
+            num_frames=canvas.frames,
+            height=canvas.height,
+            width=canvas.width,
+            fps=canvas.frame_rate,
+            audio_num_frames=canvas.audio_frames,
+            video_coords=self.video_coords.expand(batch, *self.video_coords.shape[1:]),
+            audio_coords=self.audio_coords.expand(batch, *self.audio_coords.shape[1:]),
+            use_cross_timestep=self.model.spec.use_cross_timestep,
+            return_dict=False,
+        )
+        if (frame := self.steering.first_frame) is not None:
+            # Conditioned tokens are clean, so they stand at time 0 while the rest of the clip is at `timestep`.
+            call |= dict(timestep=timestep.unsqueeze(-1) * (1 - frame.mask_BN), audio_timestep=timestep)
+        video, audio = self.model.transformer(**call | changes)
+        return video.float(), audio.float()
+
+
+def noise(model: LTX2Model, canvas: Canvas, seed: int) -> Latents:
+    """Gaussian latents of ``seed``, drawn on the CPU so that every device starts from the same ones."""
+    generator = torch.Generator().manual_seed(seed)
+    bins = model.audio_vae.config.mel_bins // model.audio_vae.mel_compression_ratio
+    video_shape = (1, model.transformer.config.in_channels, canvas.frames, canvas.height, canvas.width)
+    audio_shape = (1, model.audio_vae.config.latent_channels, canvas.audio_frames, bins)
+    video = randn_tensor(video_shape, generator=generator, device=model.device, dtype=torch.float32)
+    audio = randn_tensor(audio_shape, generator=generator, device=model.device, dtype=torch.float32)
+    return Latents(pack_video(video), pack_audio(audio))
+
+
+def schedule(model: LTX2Model, video_tokens: int, *, steps: int, sigmas: Sequence[float] | None) -> Any:
+    """A scheduler of our own, its sigmas set.
+
+    Given ``sigmas`` are taken as they are: dynamic shifting would silently bend a distilled schedule.
+    """
+    if sigmas is not None:
+        fixed = type(model.scheduler).from_config(
+            model.scheduler.config, use_dynamic_shifting=False, shift_terminal=None, shift=1.0
+        )
+        fixed.set_timesteps(sigmas=list(sigmas), device=model.device)
+        return fixed
+    scheduler = copy.deepcopy(model.scheduler)
+    config = scheduler.config
+    mu = calculate_shift(
+        video_tokens, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift
+    )
+    scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=mu, device=model.device)
+    return scheduler
+
+
+@torch.inference_mode()
+def predict(run: _Pass, now: Latents, timestep: torch.Tensor, sigma: torch.Tensor) -> Latents:
+    """The guided clean-sample predictions of both streams at one noise level."""
+    steering, guidance = run.steering, run.steering.guidance
+
+    def clean(velocities: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        return now.video_BND - velocities[0] * sigma, now.audio_BND - velocities[1] * sigma
+
+    negative = perturbed = isolated = (None, None)
+    if guidance.needs_negative:
+        assert steering.negative is not None, "guidance above 1 needs an encoded negative prompt"
+        both = clean(run.velocity(now, timestep, [steering.negative, steering.positive]))
+        negative, positive = tuple(x[:1] for x in both), tuple(x[1:] for x in both)
+    else:
+        positive = clean(run.velocity(now, timestep, [steering.positive]))
+    if guidance.needs_perturbed:
+        blocks = list(guidance.stg_blocks)
+        perturbed = clean(run.velocity(now, timestep, [steering.positive], spatio_temporal_guidance_blocks=blocks))
+    if guidance.needs_isolated:
+        isolated = clean(run.velocity(now, timestep, [steering.positive], isolate_modalities=True))
+    streams = zip(positive, negative, perturbed, isolated, strict=True)
+    video, audio = (Predictions(*stream) for stream in streams)
+    return Latents(guide(video, guidance.video), guide(audio, guidance.audio))
+
+
+@torch.inference_mode()
+def _advance(scheduler: Any, index: int, sample: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    velocity = (sample - clean) / scheduler.sigmas[index]
+    stepped: torch.Tensor = scheduler.step(velocity, scheduler.timesteps[index], sample, return_dict=False)[0]
+    return stepped
+
+
+def denoise(
+    model: LTX2Model, canvas: Canvas, start: Latents, steering: Steering, scheduler: Any
+) -> Generator[DenoiseStep, None, Latents]:
+    """From ``start`` (pure noise) to clean packed latents; yields after every step, where it can be closed.
+
+    Equal to ``LTX2Pipeline`` and, with a first frame, to ``LTX2ImageToVideoPipeline`` on the same weights.
+    """
+    run = _Pass(model, canvas, steering)
+    audio_scheduler = copy.deepcopy(scheduler)  # each scheduler counts its own steps
+    scheduler.set_begin_index(0)
+    audio_scheduler.set_begin_index(0)
+    frame = steering.first_frame
+    now = Latents(_keep(frame, start.video_BND), start.audio_BND)
+    total = len(scheduler.timesteps)
+    for index in range(total):
+        clean = predict(run, now, scheduler.timesteps[index], scheduler.sigmas[index])
+        now = Latents(
+            _keep(frame, _advance(scheduler, index, now.video_BND, clean.video_BND)),
+            _advance(audio_scheduler, index, now.audio_BND, clean.audio_BND),
+        )
+        yield DenoiseStep(index + 1, total, clean)
+    return now
+
+
+def _keep(frame: FrameConditioning | None, video_BND: torch.Tensor) -> torch.Tensor:
+    """``video_BND`` with the conditioned tokens put back to their clean values."""
+    if frame is None:
+        return video_BND
+    mask = frame.mask_BN.unsqueeze(-1)
+    return frame.clean_BND * mask + video_BND * (1 - mask)
