@@ -122,7 +122,7 @@ class GenerationRequest(Request):
     """Picture width in pixels."""
     num_frames: int | None = _setting(None, "Frames", advanced=False, ge=1, le=10_000)
     """How many frames the clip has; with the frame rate it sets the duration."""
-    frame_rate: float | None = _setting(None, "Frame rate", ge=1, le=120)
+    frame_rate: float | None = _setting(None, "Frame rate", ge=1, le=10_000)
     """Frames a second."""
     seed: int | None = _setting(None, "Seed", advanced=False, ge=0, le=MAX_SEED)
     """The number that all chance comes from: the same seed and settings give the same clip again."""
@@ -198,7 +198,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Preview:
-    """What the clip looks like so far: an encoded image, possibly animated."""
+    """What the clip looks like so far: an encoded image."""
 
     image: bytes
     mime: str
@@ -273,9 +273,9 @@ def _sentence(field: str, fault: Any) -> str:
         case "string_too_short":
             return f"{field} is empty: say what to see and hear." if field == "prompt" else f"{field} is empty; fill it in."
         case "greater_than_equal":
-            return f"{field} is {shown}, below the least that is possible: use {context['ge']} or more."
+            return f"{field} is {shown}, below the least that is possible: use {context['ge']:g} or more."
         case "less_than_equal":
-            return f"{field} is {shown}, above the most that is possible: use {context['le']} or less."
+            return f"{field} is {shown}, above the most that is possible: use {context['le']:g} or less."
         case "finite_number":
             return f"{field} is {shown}; use an ordinary finite number."
         case "enum" | "literal_error":

@@ -178,11 +178,20 @@ def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
 
 def published_models() -> tuple[ModelSpec, ...]:
     """The models that the studio knows without being told."""
-    distilled = Defaults(height=512, width=768, num_frames=121, frame_rate=24.0, num_inference_steps=8, sigmas=DISTILLED_SIGMAS, **UNGUIDED)
+    distilled = Defaults(
+        height=512, width=768, num_frames=121, frame_rate=24.0, num_inference_steps=8, sigmas=DISTILLED_SIGMAS, **UNGUIDED
+    )
     return (
         _pocket(),
-        _ltx2("ltx-2", "LTX-2", "Lightricks' 19 B open model: picture and sound together. Needs a large GPU.", use_cross_timestep=False),
-        _ltx2("ltx-2.3", "LTX-2.3", "Lightricks' open model with gated attention and steadier shapes.", source="Lightricks/LTX-2.3"),
+        _ltx2(
+            "ltx-2",
+            "LTX-2",
+            "Lightricks' 19 B open model: picture and sound together. Needs a large GPU.",
+            use_cross_timestep=False,
+        ),
+        _ltx2(
+            "ltx-2.3", "LTX-2.3", "Lightricks' open model with gated attention and steadier shapes.", source="Lightricks/LTX-2.3"
+        ),
         _ltx2(
             "ltx-2.3-distilled",
             "LTX-2.3 distilled",
@@ -214,7 +223,9 @@ class ModelCatalogue:
             return self._specs[model_id]
         near = difflib.get_close_matches(model_id, self._specs, n=1, cutoff=0.0)
         shown = model_id if len(model_id) <= 60 else model_id[:57] + "..."
-        raise ModelNotFound(f"model {shown!r} is not known; did you mean {near[0]!r}? All: {', '.join(self._specs)}.", field="model")
+        raise ModelNotFound(
+            f"model {shown!r} is not known; did you mean {near[0]!r}? All: {', '.join(self._specs)}.", field="model"
+        )
 
     def complete(self, request: GenerationRequest) -> GenerationRequest:
         """``request`` with every open field filled, checked against what its model can do.

@@ -17,6 +17,8 @@ from pipelines.guidance import Guidance, Predictions, guide
 from pipelines.models.ltx2.latents import Canvas, pack_audio, pack_video
 from pipelines.models.ltx2.load import LTX2Model
 
+_Both = tuple[torch.Tensor | None, torch.Tensor | None]
+
 
 @dataclass(frozen=True)
 class Steering:
@@ -117,9 +119,7 @@ def schedule(model: LTX2Model, video_tokens: int, *, steps: int, sigmas: Sequenc
         return fixed
     scheduler = copy.deepcopy(model.scheduler)
     config = scheduler.config
-    mu = calculate_shift(
-        video_tokens, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift
-    )
+    mu = calculate_shift(video_tokens, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift)
     scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=mu, device=model.device)
     return scheduler
 
@@ -132,11 +132,13 @@ def predict(run: _Pass, now: Latents, timestep: torch.Tensor, sigma: torch.Tenso
     def clean(velocities: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         return now.video_BND - velocities[0] * sigma, now.audio_BND - velocities[1] * sigma
 
-    negative = perturbed = isolated = (None, None)
+    negative: _Both = (None, None)
+    perturbed: _Both = (None, None)
+    isolated: _Both = (None, None)
     if guidance.needs_negative:
         assert steering.negative is not None, "guidance above 1 needs an encoded negative prompt"
         both = clean(run.velocity(now, timestep, [steering.negative, steering.positive]))
-        negative, positive = tuple(x[:1] for x in both), tuple(x[1:] for x in both)
+        negative, positive = (both[0][:1], both[1][:1]), (both[0][1:], both[1][1:])
     else:
         positive = clean(run.velocity(now, timestep, [steering.positive]))
     if guidance.needs_perturbed:

@@ -47,5 +47,3 @@ def loudness(sound: Sound) -> dict[str, float]:
 
 def _decibels(level: float) -> float:
     return max(_SILENCE_DBFS, 20 * float(np.log10(level))) if level > 0 else _SILENCE_DBFS
-
-

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from pydantic import Field
@@ -12,8 +13,9 @@ from pydantic import Field
 from pipelines.contract import Event, Progress
 from pipelines.graph import Context, Node, Wire
 
-# A preview may take at most this share of the time that the steps before it took.
-_PREVIEW_SHARE = 0.12
+# Previews come at these shares of the steps, each only if all of them together stay below this share of the time so far.
+_PREVIEW_AT = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85)
+_PREVIEW_COST = 0.03
 
 
 class Denoise(Node):
@@ -56,7 +58,7 @@ class Denoise(Node):
             inputs["positive"], inputs.get("negative"), inputs.get("first_frame"), self._guidance(model.spec.stg_blocks)
         )
         yield Progress("denoise", 0, len(scheduler.timesteps))
-        preview_s, since = 0.0, time.perf_counter()
+        looks = _Looks() if self.previews else None
         with closing(denoise(model, canvas, start, steering, scheduler)) as steps:
             while True:
                 try:
@@ -64,11 +66,10 @@ class Denoise(Node):
                 except StopIteration as finished:
                     return finished.value
                 yield Progress("denoise", step.index, step.total)
-                started = time.perf_counter()
-                if self.previews and step.index < step.total and preview_s <= _PREVIEW_SHARE * (started - since):
-                    yield render_preview(model, step.clean.video_BND, canvas)
-                    since = time.perf_counter()
-                    preview_s = since - started
+                if looks is not None and looks.is_due(step.index / step.total):
+                    with looks.taken():
+                        preview = render_preview(model, step.clean.video_BND, canvas)
+                    yield preview
 
     def _guidance(self, stg_blocks: tuple[int, ...]) -> Any:
         from pipelines.guidance import Guidance, Scales
@@ -76,3 +77,29 @@ class Denoise(Node):
         video = Scales(self.guidance_scale, self.stg_scale, self.modality_scale, self.guidance_rescale)
         audio = Scales(self.audio_guidance_scale, self.audio_stg_scale, self.audio_modality_scale, self.audio_guidance_rescale)
         return Guidance(video, audio, stg_blocks)
+
+
+class _Looks:
+    """Decides when a preview is worth its time; the first one, which may warm things up, sets no price."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._taken = 0
+        self._spent_s = 0.0
+        self._price_s = math.inf
+
+    def is_due(self, share: float) -> bool:
+        """Whether the run, ``share`` of it done, has reached the next look and can afford it."""
+        if self._taken == len(_PREVIEW_AT) or share >= 1 or share < _PREVIEW_AT[self._taken]:
+            return False
+        return self._taken < 2 or self._spent_s + self._price_s <= _PREVIEW_COST * (time.perf_counter() - self._began)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Around the making of a preview."""
+        started = time.perf_counter()
+        yield
+        cost_s = time.perf_counter() - started
+        self._price_s = min(self._price_s, cost_s)
+        self._spent_s += cost_s if self._taken else 0.0
+        self._taken += 1

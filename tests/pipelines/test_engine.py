@@ -16,6 +16,7 @@ from pipelines.clip_io import read_media, read_origin
 from pipelines.contract import Clip, Done, GenerationRequest, Metric, ModelNotFound, Preview, Progress, StorageFull
 from pipelines.engine import Engine
 from pipelines.registry import Defaults, ModelCatalogue, spec_from_folder
+from tests.disks import disk, fill, make_read_only
 
 
 @pytest.fixture
@@ -54,9 +55,7 @@ def test_a_clip_with_everything_in_it(engine, catalogue, tmp_path):
 
 def test_only_what_changed_runs_again(engine, catalogue, tmp_path):
     everything = stages(run(engine, complete(catalogue), tmp_path / "1.mp4")[1])
-    assert everything == {
-        f"seconds.{n}" for n in ("encode", "encode_negative", "denoise", "decode_video", "decode_audio", "mux")
-    }
+    assert everything == {f"seconds.{n}" for n in ("encode", "encode_negative", "denoise", "decode_video", "decode_audio", "mux")}
     assert stages(run(engine, complete(catalogue), tmp_path / "2.mp4")[1]) == {"seconds.mux"}
     assert stages(run(engine, complete(catalogue, crf=30), tmp_path / "3.mp4")[1]) == {"seconds.mux"}
     new_seed = stages(run(engine, complete(catalogue, seed=2), tmp_path / "4.mp4")[1])
@@ -130,6 +129,24 @@ def test_a_hub_model_without_network_says_so(tmp_path):
         list(Engine(catalogue, media_dir=tmp_path, device="cpu").run(request, tmp_path / "x.mp4"))
 
 
-def test_unwritable_folder(engine, catalogue):
-    with pytest.raises(StorageFull, match="could not be written"):
-        list(engine.run(complete(catalogue), Path("/proc/clip.mp4")))
+def test_a_read_only_disk(engine, catalogue, tmp_path):
+    with disk(tmp_path / "disk", "8m") as folder:
+        make_read_only(folder)
+        for path in (folder / "clip.mp4", folder / "new" / "clip.mp4"):
+            with pytest.raises(StorageFull, match=r"could not be written.*Read-only"):
+                list(engine.run(complete(catalogue), path))
+
+
+def test_a_disk_that_fills_during_writing_keeps_nothing(engine, catalogue, tmp_path):
+    whole, _ = run(engine, complete(catalogue), tmp_path / "whole.mp4")
+    for share in (0.2, 0.6, 0.9):
+        with disk(tmp_path / f"disk-{share}", "1m") as folder:
+            (folder / "clips").mkdir()
+            filler = fill(folder)
+            with filler.open("r+b") as stream:
+                stream.truncate(filler.stat().st_size - int(share * whole.size_bytes))
+            with pytest.raises(StorageFull, match="No space left"):
+                list(engine.run(complete(catalogue), folder / "clips" / "clip.mp4"))
+            assert list((folder / "clips").iterdir()) == []
+            filler.unlink()
+            assert run(engine, complete(catalogue), folder / "clips" / "clip.mp4")[0].path.exists()

@@ -54,7 +54,12 @@ def build(layout: Layout, size: TwinSize | None = None, *, seed: int = 0) -> LTX
         sliding_window=64,
     )  # fmt: skip
     scheduler = FlowMatchEulerDiscreteScheduler(
-        use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05, base_image_seq_len=1024, max_image_seq_len=4096, shift_terminal=0.1
+        use_dynamic_shifting=True,
+        base_shift=0.95,
+        max_shift=2.05,
+        base_image_seq_len=1024,
+        max_image_seq_len=4096,
+        shift_terminal=0.1,
     )
     return LTX2Pipeline(
         scheduler=scheduler,

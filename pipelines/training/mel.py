@@ -1,0 +1,36 @@
+"""The one place where a waveform becomes the mel spectrogram that audio VAE and vocoder share."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import librosa
+import torch
+import torch.nn.functional as functional
+
+from pipelines.training.recipes import Sound
+
+_FLOOR = 1e-5
+_CENTRE, _SPREAD = -6.5, 3.0
+
+
+def log_mel(waveform_BN: torch.Tensor, sound: Sound, frames: int | None = None) -> torch.Tensor:
+    """``[B, n]`` samples to ``[B, 1, T, M]``, natural log of mel magnitude scaled to about -1.7..2.5.
+
+    Frame ``i`` is centred on samples ``i*hop .. (i+1)*hop``, so that a vocoder's output lines up with its input.
+    """
+    margin = (sound.window_length - sound.hop_length) // 2
+    if frames is not None:
+        wanted = frames * sound.hop_length
+        waveform_BN = functional.pad(waveform_BN, (0, max(0, wanted - waveform_BN.shape[1])))[:, :wanted]
+    padded = functional.pad(waveform_BN.unsqueeze(1), (margin, margin), mode="reflect").squeeze(1)
+    window = torch.hann_window(sound.window_length, device=padded.device)
+    spectrum = torch.stft(padded, sound.window_length, sound.hop_length, window=window, center=False, return_complex=True)
+    mel = torch.matmul(_filters(sound).to(padded.device), spectrum.abs())
+    scaled: torch.Tensor = (torch.log(mel.clamp(min=_FLOOR)) - _CENTRE) / _SPREAD
+    return scaled.transpose(1, 2).unsqueeze(1)
+
+
+@lru_cache(maxsize=4)
+def _filters(sound: Sound) -> torch.Tensor:
+    return torch.from_numpy(librosa.filters.mel(sr=sound.sample_rate, n_fft=sound.window_length, n_mels=sound.mel_bins))

@@ -1,0 +1,99 @@
+"""From checkpoints to a released folder: diffusers layout, half precision, recommended settings, model card, hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import LTX2Pipeline
+from safetensors.torch import load_file
+from torch import nn
+
+from pipelines.training.latents import load_latents, statistics
+from pipelines.training.recipes import Recipe, build_audio_vae, build_scheduler, build_video_vae, build_vocoder
+from pipelines.training.tokenizer import build_tokenizer
+from pipelines.training.trainer import begin_with, load_average
+from pipelines.training.transformer import Denoiser
+
+EXAMPLES = (
+    "a red ball bouncing on grass",
+    "a yellow star dancing at night to drums",
+    "a blue cube drifting right by the sea",
+    "a pink heart growing in the snow",
+    "a green triangle rising in the desert",
+    "a purple ring shrinking at sunset",
+)
+
+
+def assemble(recipe: Recipe, folder: Path) -> LTX2Pipeline:
+    """The pipeline of all finished stages in ``folder``. Raises ``FileNotFoundError`` naming the stage that is missing."""
+    tokenizer = build_tokenizer(recipe.prompt_tokens)
+    vae, audio_vae, vocoder = build_video_vae(recipe), build_audio_vae(recipe), build_vocoder(recipe)
+    load_average(vae, folder, "video_decoder" if (folder / "video_decoder.pt").exists() else "video_vae")
+    load_average(audio_vae, folder, "audio_vae")
+    load_average(vocoder, folder, "vocoder")
+    denoiser = Denoiser(recipe, len(tokenizer))
+    load_average(denoiser, folder, "transformer")
+    _, video, audio = load_latents(sorted(folder.glob("latents*.pt")))
+    for part, rows in ((vae, video), (audio_vae, audio)):
+        mean, std = statistics(rows)
+        part.latents_mean.copy_(mean)
+        part.latents_std.copy_(std)
+    pipeline = LTX2Pipeline(
+        scheduler=build_scheduler(),
+        vae=vae,
+        audio_vae=audio_vae,
+        text_encoder=denoiser.text_encoder,
+        tokenizer=tokenizer,
+        connectors=denoiser.connectors,
+        transformer=denoiser.transformer,
+        vocoder=vocoder,
+    )
+    return pipeline.to(torch.float16)
+
+
+def adopt(recipe: Recipe, source: Path, folder: Path) -> None:
+    """The opposite of ``release``: checkpoints in ``folder`` that begin with the released weights in ``source``.
+
+    Raises ``FileNotFoundError`` when a component is missing.
+    """
+    vae, denoiser = build_video_vae(recipe), Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens)))
+    single: dict[str, nn.Module] = {"vae": vae, "audio_vae": build_audio_vae(recipe), "vocoder": build_vocoder(recipe)}
+    for name, module in (single | dict(denoiser.named_children())).items():
+        module.load_state_dict(load_file(next((source / name).glob("*.safetensors"), source / name / "model.safetensors")))
+    for stage in ("video_stills", "video_vae"):
+        begin_with(vae, folder, stage)
+    for stage in ("audio_vae", "vocoder"):
+        begin_with(single[stage], folder, stage)
+    begin_with(denoiser, folder, "transformer")
+
+
+def advice(recipe: Recipe) -> dict[str, Any]:
+    """Recommended settings, as ``registry.Defaults`` names them, and prompts to begin with."""
+    return dict(
+        height=recipe.size, width=recipe.size, num_frames=recipe.num_frames, frame_rate=recipe.frame_rate, num_inference_steps=24,
+        guidance_scale=3.0, audio_guidance_scale=3.0, stg_scale=0.0, audio_stg_scale=0.0, modality_scale=1.0,
+        audio_modality_scale=1.0, guidance_rescale=0.0, audio_guidance_rescale=0.0, examples=list(EXAMPLES),
+    )  # fmt: skip
+
+
+def release(recipe: Recipe, folder: Path, target: Path) -> dict[str, str]:
+    """Write the model to ``target``, replacing what is there but its README.md; returns its manifest."""
+    pipeline = assemble(recipe, folder)
+    fresh = target.with_name(f".{target.name}.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    pipeline.save_pretrained(fresh)
+    (fresh / "studio.json").write_text(json.dumps(advice(recipe), indent=2) + "\n")
+    card = target / "README.md"
+    if card.exists():
+        shutil.copy(card, fresh / card.name)
+    names = sorted(str(file.relative_to(fresh)) for file in fresh.rglob("*") if file.is_file() and file.name != "README.md")
+    manifest = {name: hashlib.sha256((fresh / name).read_bytes()).hexdigest() for name in names}
+    (fresh / "sha256.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.replace(target)
+    return manifest

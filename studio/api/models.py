@@ -1,0 +1,52 @@
+"""What the models of this studio can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from pipelines.registry import ModelSpec
+from studio.studio import Studio
+
+
+class ModelCard(BaseModel):
+    """One model: its grid of sizes, what its makers recommend, and prompts to try."""
+
+    id: str
+    title: str
+    description: str
+    licence: str
+    is_local: bool
+    """Whether its weights are on this machine already."""
+    frame_multiple: int
+    """Frame counts are this times k, plus 1."""
+    pixel_multiple: int
+    """Height and width are multiples of this."""
+    min_side: int
+    max_side: int
+    max_frames: int
+    frame_rates: tuple[float, float]
+    """Slowest and fastest, in frames a second."""
+    download_bytes: int
+    memory_bytes: int
+    defaults: dict[str, Any]
+    examples: tuple[str, ...]
+
+
+def card(spec: ModelSpec) -> ModelCard:
+    """What people may know about ``spec``; where its files lie stays inside."""
+    plain = {name: getattr(spec, name) for name in ModelCard.model_fields if name != "defaults"}
+    return ModelCard(**plain, defaults=asdict(spec.defaults))
+
+
+def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
+    """The route ``/models``."""
+
+    @api.get("/models")
+    def models() -> list[ModelCard]:
+        """Every model that requests can name."""
+        return [card(spec) for spec in studio_of().catalogue]

@@ -1,0 +1,133 @@
+"""The command line. Everything heavy is imported inside the command that needs it: ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from studio.terminal import answer, failures, settings_with, table
+
+app = typer.Typer(
+    name="studio",
+    help="AIPROD Studio: a prompt becomes a clip with sound. Without a command the studio opens in the browser.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the library and the queue (STUDIO_DATA_DIR).")]
+
+
+def main() -> None:
+    """Run the command that the arguments name; exits 0, 2 for bad input, 1 otherwise."""
+    from studio.cli_generate import command
+
+    app.command("generate")(command())
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _start(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        with failures(as_json=False):
+            from studio.serve import serve as run
+
+            run(settings_with(), share=False, open_browser=True)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (STUDIO_HOST); 0.0.0.0 lets other machines in.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (STUDIO_PORT); 0 takes a free one.")] = None,
+    share: Annotated[bool, typer.Option("--share", help="Also open a public link through gradio's tunnel.")] = False,
+    data_dir: DataDir = None,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Open the studio: page and API on one address."""
+    with failures(as_json=False):
+        from studio.serve import serve as run
+
+        run(settings_with(host=host, port=port, data_dir=data_dir), share=share, open_browser=open_browser)
+
+
+@app.command()
+def jobs(
+    cancel: Annotated[str | None, typer.Option(help="Stop the job with this id first.")] = None,
+    retry: Annotated[str | None, typer.Option(help="Hand in the request of this job again first.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many to list.")] = 20,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the jobs: running ones, then the queue, then the newest finished ones."""
+    with failures(as_json):
+        from studio.reach import reached
+
+        with reached(settings_with(data_dir=data_dir)) as studio:
+            for verb, job_id in (("cancel", cancel), ("retry", retry)):
+                if job_id:
+                    studio.act(job_id, verb)
+            found = studio.jobs(limit)
+        rows = [(job["id"][:12], job["state"], job["created_at"][:19], job["request"]["prompt"][:60]) for job in found]
+        answer({"jobs": found}, as_json, lambda: table(("id", "state", "since", "prompt"), rows, "no jobs yet"))
+
+
+@app.command()
+def library(
+    text: Annotated[str, typer.Argument(help="Words to look for in prompts, names and tags.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many to list.")] = 20,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the clips of the library, newest first."""
+    with failures(as_json):
+        from studio.reach import reached
+
+        with reached(settings_with(data_dir=data_dir)) as studio:
+            page = studio.clips(text, limit)
+        rows = [
+            (clip["id"][:12], clip["created_at"][:19], f"{clip['duration_s']:.1f} s", clip["name"][:60]) for clip in page["clips"]
+        ]
+        answer(page, as_json, lambda: table(("id", "made", "length", "name"), rows, "no clips yet"))
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models and what each can do."""
+    with failures(as_json):
+        from dataclasses import asdict
+
+        from pipelines.registry import ModelCatalogue
+
+        specs = list(ModelCatalogue.with_folders(settings_with().models))
+        cards: list[dict[str, Any]] = [{**asdict(spec), "sha256": dict(spec.sha256), "is_local": spec.is_local} for spec in specs]
+        rows = [(spec.id, "here" if spec.is_local else "to download", spec.licence, spec.description) for spec in specs]
+        answer({"models": cards}, as_json, lambda: table(("id", "weights", "licence", "what"), rows, ""))
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="An MP4 that a studio made.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print the complete request that a clip was made of."""
+    with failures(as_json):
+        from pipelines.clip_io import read_request
+        from pipelines.contract import InvalidRequest
+
+        if not file.is_file():
+            raise InvalidRequest(f"file {file} does not exist; check the path.", field="file")
+        request, _images = read_request(file)
+        body = request.model_dump(mode="json")
+        answer(body, as_json, lambda: table(("setting", "value"), [(name, str(value)) for name, value in body.items()], ""))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def train(context: typer.Context) -> None:
+    """Train the embedded model; everything after it goes to `python -m pipelines.training`."""
+    finished = subprocess.run([sys.executable, "-m", "pipelines.training", *context.args], check=False)
+    raise typer.Exit(finished.returncode if finished.returncode in (0, 2) else 1)

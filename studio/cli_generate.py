@@ -1,0 +1,172 @@
+"""``generate``: one clip without a server; its options are the fields of the request, so a new field is a new option."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+
+from pipelines.contract import MEDIA_REFERENCE, Clip, GenerationRequest, InvalidRequest, Metric, Preview, Progress, parse_request
+from studio.terminal import answer, failures, settings_with
+
+_NOT_OPTIONS = ("kind", "prompt")
+# The libraries that load a model paint bars and warnings of their own; the worker process inherits this.
+_QUIET = {
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DIFFUSERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+OnEvent = Callable[[Progress | Preview | Metric], None]
+
+
+def command() -> Callable[..., None]:
+    """The command for typer, its signature made from ``GenerationRequest``."""
+
+    def generate(prompt: str, out: Path | None, as_json: bool, **given: Any) -> None:
+        with failures(as_json):
+            clip = _make(prompt, out, as_json, {name: value for name, value in given.items() if value is not None})
+            answer(_told(clip), as_json, lambda: _say(clip))
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter(
+            "prompt", keyword, annotation=str, default=typer.Argument(..., help="What to see and hear, in plain words.")
+        ),
+        inspect.Parameter("out", keyword, annotation=Path | None, default=typer.Option(None, "--out", help="The MP4 to write.")),
+        *(_option(name) for name in GenerationRequest.model_fields if name not in _NOT_OPTIONS),
+        inspect.Parameter(
+            "as_json",
+            keyword,
+            annotation=bool,
+            default=typer.Option(False, "--json", help="Print one JSON object and nothing else."),
+        ),
+    ]
+    generate.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    generate.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    generate.__doc__ = "Make one clip and leave: no server, no library."
+    return generate
+
+
+def _option(name: str) -> inspect.Parameter:
+    """The option of one field; text for what has no plain type, so that the request itself says what is wrong with it."""
+    field = GenerationRequest.model_fields[name]
+    options = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
+    kind = next((kind for kind in options if kind in (int, float)), str)
+    choices = (
+        [str(choice.value) for choice in options[0]] if isinstance(options[0], type) and issubclass(options[0], Enum) else []
+    )
+    text = {"first_frame": "An image file that the clip starts from.", "sigmas": "Noise levels, such as 1.0,0.75,0.5,0.25."}.get(
+        name
+    )
+    shown = text or field.description or ""
+    if choices:
+        shown += f" One of: {', '.join(choices)}."
+    option = typer.Option(
+        None, f"--{name.replace('_', '-')}", help=shown, metavar=kind.__name__.upper() if not choices else "|".join(choices)
+    )
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind | None, default=option)
+
+
+def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> Clip:
+    from pipelines.registry import ModelCatalogue
+    from studio.workers.local import run_once
+
+    settings = settings_with()
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if "sigmas" in given:
+        given["sigmas"] = _numbers(given["sigmas"])
+    frame = given.pop("first_frame", None)
+    with tempfile.TemporaryDirectory(prefix="studio-frame-") as folder:
+        # Everything else is judged before the image is read, and the whole request before a process starts.
+        parse_request({"prompt": prompt, **given})
+        if frame is not None:
+            given["first_frame"] = _first_frame(frame, Path(folder), settings)
+        request = ModelCatalogue.with_folders(settings.models).complete(parse_request({"prompt": prompt, **given}))
+        path = _target(out, request)
+        media_dir = settings.media_dir if frame is not None and MEDIA_REFERENCE.fullmatch(frame) else Path(folder)
+        with _progress(quiet) as on_event:
+            return run_once(settings, request, on_event, path=path, media_dir=media_dir)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidRequest(
+            f"sigmas is {text[:60]!r}; write numbers with commas, such as 1.0,0.75,0.5,0.25.", field="sigmas"
+        ) from None
+
+
+def _first_frame(given: str, folder: Path, settings: Any) -> str:
+    """The reference of an image file, stored in ``folder`` for this run; a reference of the library stays as it is."""
+    from studio.services.media import store_image
+
+    if MEDIA_REFERENCE.fullmatch(given):
+        return given
+    path = Path(given)
+    if not path.is_file():
+        raise InvalidRequest(
+            f"first_frame {given[:200]} does not exist; give the path of a PNG, JPEG or WebP file.", field="first_frame"
+        )
+    with path.open("rb") as stream:
+        return store_image(stream.read(settings.max_upload_bytes + 1), folder, settings.max_upload_bytes)
+
+
+def _target(out: Path | None, request: GenerationRequest) -> Path:
+    """Where the clip goes: as told, or a name from prompt and seed that is still free here."""
+    if out is not None:
+        if out.suffix.lower() != ".mp4" or out.is_dir():
+            raise InvalidRequest(f"out is {str(out)[:200]}; clips are MP4 files: end it in .mp4.", field="out")
+        return out.absolute()
+    words = "-".join(re.findall(r"\w+", request.prompt.lower())[:6]) or "clip"
+    names = (f"{words[:60]}-{request.seed}{suffix}.mp4" for suffix in ["", *(f"-{number}" for number in range(2, 10_000))])
+    return next(path for path in map(Path.cwd().joinpath, names) if not path.exists())
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[OnEvent]:
+    """A bar for people at a terminal; silence for programs and files."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda _event: None
+        return
+    columns = (
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("loading", total=1)
+
+        def show(event: Progress | Preview | Metric) -> None:
+            if isinstance(event, Progress):
+                bar.update(task, description=event.stage, completed=event.step, total=max(1, event.total))
+
+        yield show
+
+
+def _told(clip: Clip) -> dict[str, Any]:
+    told = clip.model_dump(mode="json")
+    return {"path": told.pop("path"), "seed": clip.request.seed, **told}
+
+
+def _say(clip: Clip) -> None:
+    seconds = sum(clip.stage_seconds.values())
+    typer.echo(
+        f"{clip.path}  ({clip.duration_s:.1f} s, {clip.width}x{clip.height}, seed {clip.request.seed}, made in {seconds:.1f} s)"
+    )

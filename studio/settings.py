@@ -1,0 +1,76 @@
+"""Every setting of a studio, each from the environment as ``STUDIO_<NAME>`` or given in code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One studio: where it listens, where it keeps things, and how patient it is."""
+
+    model_config = SettingsConfigDict(env_prefix="STUDIO_", frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 lets other machines in."""
+    port: int = Field(7860, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    data_dir: Path = Path("data")
+    """Folder of the database, the clips, the images and the logs. On a local disk, never on a network mount."""
+    device: str = "auto"
+    """Where models run: auto, cpu, cuda, cuda:1, mps; several separated by commas are shared out to the workers."""
+    workers: int = Field(1, ge=0, le=64)
+    """Worker processes; each holds a model of its own. 0 only queues."""
+    lease_s: float = Field(15.0, gt=0)
+    """Seconds without a sign of life after which a worker counts as dead."""
+    heartbeat_s: float = Field(2.0, gt=0)
+    """Seconds between two signs of life of a worker."""
+    max_attempts: int = Field(3, ge=1)
+    """How often a job may take its worker down before it is given up."""
+    max_queued_jobs: int = Field(1000, ge=1)
+    """Jobs that may wait at a time."""
+    max_upload_bytes: int = Field(32 * 1024**2, ge=1)
+    """Largest image or clip that may be uploaded, in bytes."""
+    models: dict[str, Path] = {}
+    """More models: a map from id to a local folder in diffusers layout, as JSON."""
+    engine: str = "pipelines.engine:Engine"
+    """Dotted name of the class that the worker process runs requests with."""
+    local_owner: str = "local"
+    """Who owns everything where nobody signs in."""
+    drain_s: float = Field(30.0, ge=0)
+    """Seconds that a running job gets to finish when the studio is asked to stop."""
+    preload: bool = True
+    """Load the default model when a worker starts, so that the first clip need not wait for it."""
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite database."""
+        return self.data_dir / "studio.db"
+
+    @property
+    def clips_dir(self) -> Path:
+        """Finished clips, in one folder an owner."""
+        return self.data_dir / "clips"
+
+    @property
+    def media_dir(self) -> Path:
+        """Uploaded images, named by their hash."""
+        return self.data_dir / "media"
+
+    @property
+    def thumbnails_dir(self) -> Path:
+        """Poster frames and waveforms, as the clips' folders."""
+        return self.data_dir / "thumbnails"
+
+    @property
+    def logs_dir(self) -> Path:
+        """What the worker processes write to standard error."""
+        return self.data_dir / "logs"
+
+    @property
+    def is_space(self) -> bool:
+        """Whether this is a hosted Hugging Face Space, where many people share one studio."""
+        return bool(os.environ.get("SPACE_ID"))

@@ -1,0 +1,1 @@
+"""What the disk remembers: one SQLite database, one table a file."""

@@ -1,0 +1,126 @@
+"""How the database came to be: small steps, applied once each and in order; a step that was released never changes."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+MIGRATIONS = Migrations("studio")
+
+
+@MIGRATIONS()
+def jobs(database: Database) -> None:
+    """The queue and its history."""
+    database.conn.execute("""
+        CREATE TABLE jobs (
+            id TEXT PRIMARY KEY,
+            owner TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+            priority INTEGER NOT NULL,
+            order_number INTEGER NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            fence INTEGER NOT NULL DEFAULT 0,
+            lease_until REAL,
+            request TEXT NOT NULL,
+            idempotency_key TEXT,
+            submitted TEXT NOT NULL,
+            clip_id TEXT,
+            error_message TEXT,
+            error_field TEXT,
+            cancel_requested INTEGER NOT NULL DEFAULT 0,
+            created_at TEXT NOT NULL,
+            started_at TEXT,
+            finished_at TEXT
+        )""")
+    database.conn.execute("CREATE INDEX jobs_queue ON jobs (priority DESC, order_number) WHERE state = 'queued'")
+    database.conn.execute("CREATE INDEX jobs_order ON jobs (order_number)")
+    database.conn.execute("CREATE INDEX jobs_running ON jobs (started_at) WHERE state = 'running'")
+    database.conn.execute("CREATE INDEX jobs_history ON jobs (owner, state, finished_at DESC)")
+    database.conn.execute(
+        "CREATE UNIQUE INDEX jobs_idempotency ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL"
+    )
+
+
+@MIGRATIONS()
+def clips(database: Database) -> None:
+    """The library; ``number`` is the row id that the text index refers to, stable over a VACUUM."""
+    database.conn.execute("""
+        CREATE TABLE clips (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            owner TEXT NOT NULL,
+            job_id TEXT UNIQUE,
+            path TEXT NOT NULL,
+            thumbnail TEXT NOT NULL,
+            name TEXT NOT NULL,
+            prompt TEXT NOT NULL,
+            tags TEXT NOT NULL DEFAULT '[]',
+            favourite INTEGER NOT NULL DEFAULT 0,
+            model TEXT NOT NULL,
+            modality TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            created_at TEXT NOT NULL,
+            deleted_at TEXT,
+            scope TEXT NOT NULL
+        )""")
+    # Apart from the rest, so that counting and searching walk over short rows.
+    database.conn.execute("""
+        CREATE TABLE clip_bodies (
+            number INTEGER PRIMARY KEY REFERENCES clips (number) ON DELETE CASCADE,
+            clip TEXT NOT NULL
+        )""")
+    for name, columns in {"all": "", "favourite": "favourite, ", "model": "model, ", "modality": "modality, "}.items():
+        database.conn.execute(
+            f"CREATE INDEX clips_live_{name} ON clips (owner, {columns}created_at, id) WHERE deleted_at IS NULL"
+        )
+    database.conn.execute("CREATE INDEX clips_trash ON clips (owner, created_at, id) WHERE deleted_at IS NOT NULL")
+    database.conn.execute("""
+        CREATE TABLE clip_tags (
+            owner TEXT NOT NULL,
+            tag TEXT NOT NULL,
+            number INTEGER NOT NULL REFERENCES clips (number) ON DELETE CASCADE,
+            PRIMARY KEY (owner, tag, number)
+        ) WITHOUT ROWID""")
+    database.conn.execute("CREATE INDEX clip_tags_clip ON clip_tags (number)")
+
+
+@MIGRATIONS()
+def clip_text(database: Database) -> None:
+    """Full-text search over prompt, name and tags; symbols such as emoji are words too.
+
+    ``scope`` says whose library or trash a clip is in, so that hits are counted without looking at a single clip.
+    """
+    database.conn.execute("""
+        CREATE VIRTUAL TABLE clip_text USING fts5 (
+            scope, prompt, name, tags, content='clips', content_rowid='number', prefix='2 3',
+            tokenize="unicode61 remove_diacritics 2 categories 'L* N* Co So'"
+        )""")
+    columns = "rowid, scope, prompt, name, tags"
+    add = f"INSERT INTO clip_text ({columns}) VALUES (new.number, new.scope, new.prompt, new.name, new.tags);"
+    old = "old.number, old.scope, old.prompt, old.name, old.tags"
+    remove = f"INSERT INTO clip_text (clip_text, {columns}) VALUES ('delete', {old});"
+    database.conn.execute(f"CREATE TRIGGER clips_added AFTER INSERT ON clips BEGIN {add} END")
+    database.conn.execute(f"CREATE TRIGGER clips_removed AFTER DELETE ON clips BEGIN {remove} END")
+    database.conn.execute(
+        f"CREATE TRIGGER clips_changed AFTER UPDATE OF scope, prompt, name, tags ON clips BEGIN {remove} {add} END"
+    )
+
+
+@MIGRATIONS()
+def media(database: Database) -> None:
+    """Who may use which stored image; the files are shared by content."""
+    database.conn.execute("""
+        CREATE TABLE media (
+            owner TEXT NOT NULL,
+            reference TEXT NOT NULL,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            created_at TEXT NOT NULL,
+            PRIMARY KEY (owner, reference)
+        ) WITHOUT ROWID""")
+
+
+@MIGRATIONS()
+def switches(database: Database) -> None:
+    """What stays switched over a restart, such as the paused queue."""
+    database.conn.execute("CREATE TABLE switches (name TEXT PRIMARY KEY, is_on INTEGER NOT NULL) WITHOUT ROWID")

@@ -1,0 +1,80 @@
+"""The studio: one object that holds the services; everything else is theirs."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from pipelines.contract import StudioError
+from pipelines.registry import ModelCatalogue
+from studio.services.board import Board
+from studio.services.jobs import JobService
+from studio.services.library import LibraryService
+from studio.services.media import MediaService
+from studio.services.records import Health
+from studio.settings import Settings
+from studio.storage.database import Database
+from studio.workers.desk import Desk
+from studio.workers.local import WorkerPool
+
+
+class Studio:
+    """One data folder and everything that works on it."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        board = Board()
+        self.settings = settings
+        self.catalogue = ModelCatalogue.with_folders(settings.models)
+        self.media = MediaService(database, settings)
+        self.library = LibraryService(database, self.media, settings)
+        self.jobs = JobService(database, board, catalogue=self.catalogue, media=self.media, settings=settings)
+        self._database = database
+        self._desk = Desk(database, board, settings)
+        self._workers = WorkerPool(settings, self._desk, board)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """A studio in ``settings.data_dir``; nothing runs before ``start``.
+
+        Raises ``Conflict`` (another studio, a newer database), ``StorageFull`` or ``ModelNotFound``.
+        """
+        database = Database.open(settings.data_dir)
+        try:
+            return cls(settings, database)
+        except BaseException:
+            database.close()
+            raise
+
+    def start(self) -> None:
+        """Clean up after the last run and set the workers to work."""
+        self._desk.recover()
+        self.library.purge()
+        self._workers.start()
+
+    def stop(self) -> None:
+        """Let running jobs finish for ``drain_s``, put the others back into the queue, close the database."""
+        self._workers.stop()
+        self._database.close()
+
+    def health(self) -> Health:
+        """Whether the studio lives and is ready for work, and what stands in the way."""
+        problems = self._workers.problems()
+        queued = running = 0
+        paused = database_answers = False
+        try:
+            queued, running = self.jobs.counts()
+            paused = self.jobs.is_paused
+            database_answers = True
+        except StudioError as error:
+            problems = (*problems, error.message)
+        workers = self._workers.states()
+        ready = database_answers and not problems and (not workers or any(worker.state in ("idle", "busy") for worker in workers))
+        live = self._workers.is_alive
+        return Health(live=live, ready=ready, problems=problems, queued=queued, running=running, paused=paused, workers=workers)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()

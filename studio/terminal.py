@@ -1,0 +1,74 @@
+"""How the command line talks: settings from options, failures as one sentence and an exit code, tables or one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+BAD_INPUT, OTHERWISE = 2, 1
+
+
+def settings_with(**given: Any) -> Any:
+    """The studio's settings: what was given on the command line before what the environment says."""
+    from studio.settings import Settings
+
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+@contextmanager
+def failures(as_json: bool) -> Iterator[None]:
+    """Tells a failure in one sentence and leaves with its exit code: 2 for bad input, 1 otherwise."""
+    from pydantic import ValidationError
+
+    from pipelines.contract import StudioError, invalid_request
+
+    try:
+        yield
+    except StudioError as error:
+        _leave(error, as_json)
+    except ValidationError as error:
+        _leave(invalid_request(error), as_json)
+    except KeyboardInterrupt:
+        _leave(StudioError("stopped; nothing was written."), as_json)
+
+
+def _leave(error: Any, as_json: bool) -> None:
+    from pipelines.contract import InvalidRequest, NotFound, TooLarge
+
+    code = BAD_INPUT if isinstance(error, InvalidRequest | NotFound | TooLarge) else OTHERWISE
+    if as_json:
+        _print_json({"error": {"message": error.message, "field": error.field, "status": error.status}})
+    typer.echo(error.message, err=True)
+    raise typer.Exit(code)
+
+
+def answer(value: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
+    """``value`` as one JSON object, or what ``show`` prints for people."""
+    if as_json:
+        _print_json(value)
+    else:
+        show()
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) -> None:
+    """Rows in columns, or ``nothing`` where there are none."""
+    if not rows:
+        typer.echo(nothing)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(*head, box=None, pad_edge=False)
+    for row in rows:
+        shown.add_row(*row)
+    Console(highlight=False, markup=False).print(shown)

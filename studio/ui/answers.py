@@ -1,0 +1,119 @@
+"""What the page answers when a person does something with the form. Nothing here waits: the work is in the job table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from pipelines.contract import StudioError, parse_request
+from pipelines.registry import ModelSpec
+from studio.owners import owner_of
+from studio.studio import Studio
+from studio.ui.form import NAMES, Values, defaults_of, duration_grid, request_of, sizes_of, values_of
+
+MODEL_BOUND = ("stg_scale", "audio_stg_scale")
+"""Settings that some models cannot use; the page leaves them out for those."""
+_KEPT = ("prompt", "negative_prompt", "modality", "seed", "seed_lock", "first_frame")
+
+
+class Answers:
+    """The form's event listeners over one studio; they take and give values in the order of ``NAMES``."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._catalogue = studio.catalogue
+
+    def submit(self, request: gr.Request, *given: Any) -> tuple[dict[str, Any], Any]:
+        """Hand the form in: the job or what is wrong, and the seed that was taken."""
+        try:
+            wanted = request_of(dict(zip(NAMES, given, strict=True)), self._catalogue)
+            job = self._studio.jobs.submit(owner_of(request.request), wanted)
+        except StudioError as error:
+            return _complaint(error), gr.update()
+        return {"job": job.model_dump(mode="json")}, job.request.seed
+
+    def adopt(self, *given: Any) -> list[Any]:
+        """Another model was chosen: its own settings, with what a person wrote kept."""
+        values = dict(zip(NAMES, given, strict=True))
+        spec = self._catalogue.get(values["model"])
+        return _updates(defaults_of(spec) | {name: values[name] for name in _KEPT}, spec)
+
+    def regrid(self, model: str, rate: float | None, duration: float | None) -> Any:
+        """Another frame rate was set: the duration slider on its new grid."""
+        spec = self._catalogue.get(model)
+        return _duration(spec, _possible_rate(spec, rate), duration or 0)
+
+    def refit(self, model: str, rate: float | None) -> list[Any]:
+        """The browser put a draft into the form: what its model makes possible, values untouched."""
+        spec = self._catalogue.get(model)
+        return [*_bounds(spec, _possible_rate(spec, rate)).values(), samples_of(spec)]
+
+    def restore(self, event: gr.EventData) -> list[Any]:
+        """Fill the form with the request that the page's script sent along, and go to it."""
+        try:
+            wanted = parse_request(event._data["request"])
+            values = values_of(wanted, self._catalogue)
+        except StudioError as error:
+            return [_complaint(error), *[gr.update() for _ in range(len(NAMES) + 2)]]
+        return [{"restored": True}, gr.update(selected="create"), *_updates(values, self._catalogue.get(wanted.model))]
+
+
+def first_model(studio: Studio) -> ModelSpec:
+    """The model that a new page starts with: the catalogue's first."""
+    return next(iter(studio.catalogue))
+
+
+def is_offered(name: str, spec: ModelSpec) -> bool:
+    """Structure guidance is offered only by models that have perturbed attention."""
+    return name not in MODEL_BOUND or bool(spec.stg_blocks)
+
+
+def _updates(values: Values, spec: ModelSpec) -> list[Any]:
+    """New contents for every component of the form, then for the example prompts."""
+    rate = _possible_rate(spec, values["frame_rate"])
+    special = _bounds(spec, rate)
+    special |= {name: {**special[name], "value": values[name]} for name in special}
+    special["duration"] = _duration(spec, rate, values["duration"])
+    return [*(special.get(name, values[name]) for name in NAMES), samples_of(spec)]
+
+
+def _duration(spec: ModelSpec, frame_rate: float, seconds: float) -> Any:
+    """The duration slider on the model's frame grid, at the place nearest to ``seconds``."""
+    shortest, longest, _ = duration_grid(spec, frame_rate)
+    frames = spec.nearest_num_frames(round(seconds * frame_rate))
+    value = min(max(round(frames / frame_rate, 4), shortest), longest)
+    return {**_bounds(spec, frame_rate)["duration"], "value": value}
+
+
+def _bounds(spec: ModelSpec, frame_rate: float) -> dict[str, Any]:
+    """What the model makes possible, for the components that depend on it; their values stay."""
+    shortest, longest, step = duration_grid(spec, frame_rate)
+    grid = gr.update(minimum=shortest, maximum=longest, step=step, info=duration_note(spec, frame_rate))
+    shown = {name: gr.update(visible=is_offered(name, spec)) for name in MODEL_BOUND}
+    model = gr.update(info=spec.description)
+    return {"model": model, "size": gr.update(choices=sizes_of(spec)), "duration": grid, **shown}
+
+
+def _possible_rate(spec: ModelSpec, rate: float | None) -> float:
+    low, high = spec.frame_rates
+    return min(max(rate or spec.defaults.frame_rate, low), high)
+
+
+def duration_note(spec: ModelSpec, frame_rate: float) -> str:
+    """Says the slider's grid; the page's script puts seconds and frames beside the label while it moves."""
+    return f"In steps of {spec.frame_multiple} frames at {frame_rate:g} frames a second."
+
+
+def model_label(spec: ModelSpec) -> str:
+    """The model's title, and what it costs to have it where it is not on this machine yet."""
+    return spec.title if spec.is_local else f"{spec.title}  ·  {spec.download_bytes / 1e9:.0f} GB download"
+
+
+def samples_of(spec: ModelSpec) -> dict[str, Any]:
+    """The example prompts that fit beside the form."""
+    return {"prompts": list(spec.examples[:4])}
+
+
+def _complaint(error: StudioError) -> dict[str, Any]:
+    return {"error": {"message": error.message, "field": error.field}}

@@ -1,0 +1,82 @@
+"""A field of the request as a Gradio component: its title is the label, its docstring the explanation."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any
+
+import gradio as gr
+from pydantic.fields import FieldInfo
+
+from pipelines.contract import GenerationRequest, InvalidRequest
+
+_FIELDS = GenerationRequest.model_fields
+
+
+def advanced_fields() -> tuple[str, ...]:
+    """Names of the settings that stay folded away, in the order of the request."""
+    return tuple(name for name, field in _FIELDS.items() if _is_advanced(field))
+
+
+def title_of(name: str) -> str:
+    """The field's name as people read it."""
+    return str(_FIELDS[name].title or name.replace("_", " ").capitalize())
+
+
+def explanation_of(name: str) -> str:
+    """What the field does, in plain words and without markup."""
+    return (_FIELDS[name].description or "").replace("``", "")
+
+
+def component_for(name: str, **options: Any) -> gr.components.Component:
+    """The input for the request's field ``name``: a number box, or a text box for words and lists."""
+    common: dict[str, Any] = {
+        "label": title_of(name),
+        "info": explanation_of(name),
+        "elem_id": f"field-{name}",
+        "interactive": True,
+        **options,
+    }
+    kind = _plain_type(_FIELDS[name])
+    if kind is int:
+        return gr.Number(precision=0, step=1, **common)
+    if kind is float:
+        return gr.Number(step=0.1, **common)
+    return gr.Textbox(lines=2 if name == "negative_prompt" else 1, **common)
+
+
+def shown(name: str, value: Any) -> Any:
+    """``value`` of the request's field as its component shows it."""
+    if _plain_type(_FIELDS[name]) is tuple:
+        return ", ".join(f"{number:g}" for number in value or ())
+    return value
+
+
+def read(name: str, value: Any) -> Any:
+    """What a person entered, as the request takes it; ``None`` where the field was left empty.
+
+    Raises ``InvalidRequest`` for a list that is not made of numbers.
+    """
+    if _plain_type(_FIELDS[name]) is not tuple:
+        return value
+    parts = str(value or "").replace(";", ",").split(",")
+    try:
+        return tuple(float(part) for part in parts if part.strip()) or None
+    except ValueError:
+        raise InvalidRequest(
+            f"{name} holds something that is not a number; write it as 1.0, 0.75, 0.5, 0.25.", field=name
+        ) from None
+
+
+def _is_advanced(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("advanced"))
+
+
+def _plain_type(field: FieldInfo) -> type:
+    """The type behind ``X``, ``X | None`` and ``tuple[X, ...]``."""
+    annotation: Any = field.annotation
+    if isinstance(annotation, types.UnionType):
+        annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
+    return typing.get_origin(annotation) or annotation

@@ -1,0 +1,116 @@
+"""The form's values and the request, each made from the other; no Gradio, so that it is tested as plain functions."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from pipelines.contract import GenerationRequest, InvalidRequest, Modality, parse_request
+from pipelines.registry import ModelCatalogue, ModelSpec
+from studio.ui.fields import advanced_fields, read, shown
+
+Values = dict[str, Any]
+
+ADVANCED = advanced_fields()
+NAMES = ("prompt", "modality", "model", "size", "duration", "seed", "seed_lock", "first_frame", *ADVANCED)
+"""Everything that the form holds, in the order in which handlers take and give it."""
+
+MODALITIES = (
+    ("Picture + sound", Modality.VIDEO_AND_AUDIO.value),
+    ("Picture only", Modality.VIDEO.value),
+    ("Sound only", Modality.AUDIO.value),
+)
+_SIZE = re.compile(r"\s*(\d{1,5})\s*(?:x|×|\*|by|,|\s)\s*(\d{1,5})\s*", re.IGNORECASE)
+_SHAPES = (("square", 1, 1), ("wide", 16, 9), ("tall", 9, 16), ("classic", 4, 3))
+
+
+def defaults_of(spec: ModelSpec) -> Values:
+    """The form as the model's makers recommend it, with an empty prompt."""
+    request = GenerationRequest(prompt="-", model=spec.id)
+    made_for_model = {name: value for name, value in vars(spec.defaults).items() if getattr(request, name) is None}
+    values = _values(request.model_copy(update=made_for_model))
+    return values | {"prompt": ""}
+
+
+def values_of(request: GenerationRequest, catalogue: ModelCatalogue) -> Values:
+    """The form that makes ``request`` again, its seed locked. Raises ``ModelNotFound`` or ``InvalidRequest``."""
+    return _values(catalogue.complete(request)) | {"seed_lock": request.seed is not None}
+
+
+def request_of(values: Values, catalogue: ModelCatalogue) -> GenerationRequest:
+    """The request that the form's values ask for. Raises ``StudioError`` with the field and the remedy."""
+    spec = catalogue.get(str(values["model"] or ""))
+    height, width = _height_width(values["size"], spec)
+    body: dict[str, Any] = {
+        "prompt": values["prompt"] or "",
+        "model": spec.id,
+        "modality": values["modality"],
+        "first_frame": values["first_frame"] or None,
+        "height": height,
+        "width": width,
+        "seed": values["seed"] if values["seed_lock"] else None,
+    }
+    body |= {name: read(name, values[name]) for name in ADVANCED if values[name] is not None}
+    frame_rate = body.get("frame_rate") or spec.defaults.frame_rate
+    if values["duration"] is not None:
+        body["num_frames"] = spec.nearest_num_frames(round(float(values["duration"]) * frame_rate))
+    return parse_request(body)
+
+
+def sizes_of(spec: ModelSpec) -> list[tuple[str, str]]:
+    """Sizes that the model is at home in, as (what a person reads, value): its own first, then other shapes and a larger one."""
+    own = spec.defaults
+    area = own.height * own.width
+    found: dict[str, str] = {}
+    for name, wide, high in (("", own.width, own.height), *_SHAPES):
+        unit = (area / (wide * high)) ** 0.5
+        _offer(found, spec, (round(wide * unit), round(high * unit)), name)
+    _offer(found, spec, (round(own.width * 1.5), round(own.height * 1.5)), "larger, slower")
+    _offer(found, spec, (own.width * 2, own.height * 2), "large, much slower")
+    return [(label, value) for value, label in found.items()]
+
+
+def duration_grid(spec: ModelSpec, frame_rate: float) -> tuple[float, float, float]:
+    """Shortest (one frame), longest and step of a duration in seconds, so that each step is a frame count of the model."""
+    longest = spec.nearest_num_frames(spec.max_frames) / frame_rate
+    # Rounded up: a slider at its end must not be past it by a rounding error.
+    return round(1 / frame_rate, 4), math.ceil(100 * longest) / 100, round(spec.frame_multiple / frame_rate, 4)
+
+
+def size_text(height: int | None, width: int | None) -> str:
+    """A size as the form shows and reads it: width first, as everybody says it."""
+    return f"{width} × {height}"
+
+
+def _values(request: GenerationRequest) -> Values:
+    values: Values = {
+        "prompt": request.prompt,
+        "modality": request.modality.value,
+        "model": request.model,
+        "size": size_text(request.height, request.width),
+        "duration": round(request.duration_s or 0, 4),
+        "seed": request.seed,
+        "seed_lock": request.seed is not None,
+        "first_frame": request.first_frame,
+    }
+    return values | {name: shown(name, getattr(request, name)) for name in ADVANCED}
+
+
+def _height_width(size: object, spec: ModelSpec) -> tuple[int, int]:
+    if size is None or not str(size).strip():
+        return spec.defaults.height, spec.defaults.width
+    found = _SIZE.fullmatch(str(size))
+    if found is None:
+        own = size_text(spec.defaults.height, spec.defaults.width)
+        raise InvalidRequest(f"size is {str(size)[:40]!r}; write width and height in pixels, such as {own}.", field="size")
+    return int(found[2]), int(found[1])
+
+
+def _offer(found: dict[str, str], spec: ModelSpec, width_height: tuple[int, int], name: str) -> None:
+    width, height = (spec.nearest_side(pixels) for pixels in width_height)
+    value = size_text(height, width)
+    if value in found:
+        return
+    shape = name or ("square" if width == height else "wide" if width > height else "tall")
+    found[value] = f"{value}  ·  {shape}"

@@ -1,0 +1,1 @@
+"""Where requests run: child processes and the desk that hands them work."""

@@ -1,0 +1,146 @@
+"""The worker process: owns an engine, runs one request at a time, and ends when nobody listens to it any more.
+
+Started as ``python -m studio.workers.child <file descriptor>``. The only place where the studio meets the engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Generator
+from contextlib import closing, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipelines.contract import Clip, Done, Event, GenerationRequest, StudioError
+from pipelines.registry import ModelCatalogue
+from studio.media import thumbnail_of
+from studio.services.media import write_whole
+from studio.workers.messages import Beat, Cancel, Cancelled, Failed, Finished, FromChild, Happened, Ready, Run, Setup, Up
+
+
+class RunsRequests(Protocol):
+    """What ``settings.engine`` names: ``pipelines.engine.Engine`` or a class like it."""
+
+    def run(self, request: GenerationRequest, path: Path) -> Generator[Event, None, None]:
+        """Make the clip at ``path``, ending with ``Done``."""
+
+    def model(self, model_id: str) -> Any:
+        """Load a model ahead of its first use."""
+
+
+class Worker:
+    """One end of the pipe: a reading thread, a beating thread, and the runs themselves in the main thread."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._sending = threading.Lock()
+        self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        self._cancelled: set[str] = set()
+
+    def serve(self) -> None:
+        """Work until the other end of the pipe closes."""
+        setup: Setup = self._pipe.recv()
+        threading.Thread(target=self._read, daemon=True, name="read").start()
+        threading.Thread(target=self._beat, args=(setup.settings.heartbeat_s,), daemon=True, name="beat").start()
+        engine = _engine(setup)
+        self._say(Up())
+        self._say(Ready(_preload(engine, setup.preload) if setup.preload else None))
+        while True:
+            run = self._runs.get()
+            self._say(self._run(engine, run))
+
+    def _read(self) -> None:
+        """Take in what the studio says. Its end closing is the one way in which this process learns that it is alone."""
+        while True:
+            try:
+                match self._pipe.recv():
+                    case Run() as run:
+                        self._runs.put(run)
+                    case Cancel(ticket):
+                        self._cancelled.add(ticket)
+            except (EOFError, OSError):
+                os._exit(0)  # the main thread may be deep inside a kernel; nothing here needs a farewell
+
+    def _beat(self, every_s: float) -> None:
+        while True:
+            time.sleep(every_s)
+            self._say(Beat())
+
+    def _say(self, message: FromChild) -> None:
+        with self._sending:
+            try:
+                self._pipe.send(message)
+            except OSError:
+                os._exit(0)
+
+    def _run(self, engine: RunsRequests, run: Run) -> FromChild:
+        """Everything that can become of a run. Cancelling is looked at once an event, so within one denoising step."""
+        try:
+            clip = self._events(engine, run)
+        except StudioError as error:
+            return Failed(run.ticket, error.message, error.field, type(error), is_bug=False)
+        except Exception as error:
+            traceback.print_exc()
+            what = f"{type(error).__name__}: {error}"[:300]
+            message = f"the studio made a mistake with this request ({what}): try other settings; the log has the details."
+            return Failed(run.ticket, message, None, StudioError, is_bug=True)
+        if clip is None:
+            run.path.unlink(missing_ok=True)
+            return Cancelled(run.ticket)
+        if run.thumbnail is not None:
+            with suppress(StudioError):  # the library makes a missing one when somebody looks
+                write_whole(run.thumbnail, thumbnail_of(run.path))
+        return Finished(run.ticket, clip)
+
+    def _events(self, engine: RunsRequests, run: Run) -> Clip | None:
+        with closing(engine.run(run.request, run.path)) as events:
+            for event in events:
+                if isinstance(event, Done):
+                    return event.result
+                if run.ticket in self._cancelled:
+                    return None
+                self._say(Happened(run.ticket, event))
+        raise RuntimeError("the engine ended without a result")
+
+
+def _engine(setup: Setup) -> RunsRequests:
+    module, name = setup.settings.engine.split(":")
+    catalogue = ModelCatalogue.with_folders(setup.settings.models)
+    engine: RunsRequests = getattr(importlib.import_module(module), name)(
+        catalogue, media_dir=setup.media_dir, device=setup.device
+    )
+    return engine
+
+
+def _preload(engine: RunsRequests, model_id: str) -> str | None:
+    """Load the model; a problem is told and kept for the runs, which meet it again."""
+    try:
+        engine.model(model_id)
+    except StudioError as error:
+        return error.message
+    except Exception as error:
+        traceback.print_exc()
+        return f"the model {model_id} could not be loaded ({type(error).__name__}: {error})"[:400]
+    return None
+
+
+def main() -> None:
+    """Ctrl-C and termination are the studio's business: it decides when this process may stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with suppress(OSError):
+        # When memory runs out, the model goes and the studio stays.
+        Path("/proc/self/oom_score_adj").write_text("500")
+    Worker(Connection(int(sys.argv[1]))).serve()
+
+
+if __name__ == "__main__":
+    main()

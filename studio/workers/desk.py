@@ -1,0 +1,224 @@
+"""The desk where workers take jobs and bring clips: leases, attempts and fencing numbers, and the word to whoever watches."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.contract import Clip, GenerationRequest, Metric, Preview, Progress
+from studio.services.board import Board
+from studio.services.jobs import PAUSED
+from studio.services.present import clip_record, job_record
+from studio.services.records import Fault, Job, JobEventKind, JobMetric, now
+from studio.settings import Settings
+from studio.storage import clips, jobs, switches
+from studio.storage.clips import ClipRow
+from studio.storage.database import Connection, Database
+from studio.storage.jobs import JobRow
+from studio.workers.progress import ProgressMeter
+
+PREPARING = Progress("prepare", 0, 1)
+_NAME_CHARACTERS = 60
+_TIMES = {1: "once", 2: "twice", 3: "three times"}
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on a job: valid as long as ``fence`` is the job's latest number."""
+
+    job_id: str
+    owner: str
+    fence: int
+    attempts: int
+    request: GenerationRequest
+    clip_id: str
+    path: Path
+    thumbnail: Path
+    meter: ProgressMeter = field(default_factory=ProgressMeter)
+
+    @property
+    def ticket(self) -> str:
+        """Names this attempt in what the worker says."""
+        return f"{self.job_id}.{self.fence}"
+
+
+class Desk:
+    """The workers' side of the queue; every change of a job's state is on disk before anybody hears of it."""
+
+    def __init__(self, database: Database, board: Board, settings: Settings) -> None:
+        self._database = database
+        self._board = board
+        self._settings = settings
+
+    def recover(self) -> None:
+        """Take back the jobs of a studio that ended without saying goodbye: this one owns the folder, so nobody has them."""
+        with self._database.write() as connection:
+            for row in jobs.running(connection):
+                self._take_back(connection, row, "the studio itself was ended meanwhile")
+
+    def claim(self) -> Lease | None:
+        """The next job for a worker, or ``None`` when none waits or the queue is paused."""
+        with self._database.read() as connection:
+            if not self._has_work(connection):
+                return None
+        overdue: list[Job] = []
+        with self._database.write() as connection:
+            for held in jobs.running(connection):
+                if held.lease_until is not None and held.lease_until < time.time():
+                    overdue.append(self._take_back(connection, held, "its worker gave no sign of life"))
+            row = None if switches.is_on(connection, PAUSED) else jobs.claim(connection, self._lease_until(), now())
+        for job in overdue:
+            self._publish(job)
+        if row is None:
+            return None
+        self._board.publish("state", job_record(row))
+        lease = self._lease(row)
+        self.note(lease, PREPARING)
+        return lease
+
+    def _has_work(self, connection: Connection) -> bool:
+        return bool(jobs.count(connection, "queued") or jobs.count(connection, "running"))
+
+    def _lease_until(self) -> float:
+        return time.time() + self._settings.lease_s
+
+    def _lease(self, row: JobRow) -> Lease:
+        clip_id = uuid.uuid4().hex
+        folder = hashlib.sha256(row.owner.encode()).hexdigest()[:16]
+        return Lease(
+            job_id=row.id,
+            owner=row.owner,
+            fence=row.fence,
+            attempts=row.attempts,
+            request=GenerationRequest.model_validate_json(row.request),
+            clip_id=clip_id,
+            path=self._settings.clips_dir / folder / f"{clip_id}.mp4",
+            thumbnail=self._settings.thumbnails_dir / folder / f"{clip_id}.webp",
+        )
+
+    def renew(self, lease: Lease) -> bool:
+        """Extend the lease; false when the job was given to somebody else."""
+        with self._database.write() as connection:
+            return jobs.renew(connection, lease.job_id, lease.fence, self._lease_until())
+
+    def note(self, lease: Lease, event: Progress | Preview | Metric) -> None:
+        """Tell the watchers of a running job what happened."""
+        job = self._board.latest(lease.job_id)
+        if job is None or job.state.is_final:
+            return
+        kind: JobEventKind
+        metric = None
+        match event:
+            case Progress():
+                kind, job = "progress", job.model_copy(update={"progress": lease.meter.step(event)})
+            case Preview():
+                version = self._board.show(lease.job_id, event)
+                latest = job.progress or lease.meter.step(PREPARING)
+                kind, job = "preview", job.model_copy(update={"progress": lease.meter.preview(latest, version)})
+            case Metric(name, value):
+                kind, metric = "metric", JobMetric(name=name, value=value)
+        self._board.publish(kind, job, metric)
+
+    def finish(self, lease: Lease, clip: Clip) -> bool:
+        """Put the clip into the library and mark the job as done, both or neither.
+
+        False, and no file, when the lease is not valid any more: somebody else has the job.
+        """
+        row = self._clip_row(lease, clip)
+        with self._database.write() as connection:
+            is_ours = jobs.finish(connection, lease.job_id, lease.fence, lease.clip_id, row.created_at)
+            if is_ours:
+                clips.insert(connection, row)
+                job = self._job(connection, lease.job_id, row)
+        if not is_ours:
+            lease.path.unlink(missing_ok=True)
+            lease.thumbnail.unlink(missing_ok=True)
+            return False
+        self._board.publish("done", job)
+        return True
+
+    def _clip_row(self, lease: Lease, clip: Clip) -> ClipRow:
+        prompt = clip.request.prompt
+        first_line = prompt.split("\n")[0]
+        name = first_line if len(first_line) <= _NAME_CHARACTERS else first_line[: _NAME_CHARACTERS - 1].rstrip() + "…"
+        return ClipRow(
+            id=lease.clip_id,
+            owner=lease.owner,
+            job_id=lease.job_id,
+            path=str(lease.path.relative_to(self._settings.data_dir)),
+            thumbnail=str(lease.thumbnail.relative_to(self._settings.data_dir)),
+            name=name,
+            prompt=prompt,
+            tags="[]",
+            favourite=0,
+            model=clip.request.model,
+            modality=clip.request.modality,
+            size_bytes=clip.size_bytes,
+            clip=clip.model_dump_json(exclude={"path"}),
+            created_at=now(),
+            deleted_at=None,
+        )
+
+    def fail(self, lease: Lease, fault: Fault) -> None:
+        """Give the job up for a reason that another attempt would meet again."""
+        with self._database.write() as connection:
+            jobs.fail(connection, lease.job_id, lease.fence, (fault.message, fault.field), now())
+            job = self._job(connection, lease.job_id)
+        self._publish(job)
+
+    def cancelled(self, lease: Lease) -> None:
+        """The worker has left the job as its owner wished."""
+        with self._database.write() as connection:
+            jobs.stop(connection, lease.job_id, lease.fence, now())
+            job = self._job(connection, lease.job_id)
+        self._publish(job)
+
+    def crashed(self, lease: Lease, how: str) -> None:
+        """The worker went down with the job: queue it again at its old place, or give it up after too many attempts."""
+        with self._database.write() as connection:
+            row = jobs.get(connection, lease.job_id)
+            if row is None or row.fence != lease.fence or row.state != "running":
+                return
+            job = self._take_back(connection, row, how)
+        self._publish(job)
+        self._board.wake()
+
+    def give_back(self, lease: Lease) -> None:
+        """Queue a job again that was interrupted by the studio's own end; the attempt does not count."""
+        with self._database.write() as connection:
+            row = jobs.get(connection, lease.job_id)
+            if row is not None and row.cancel_requested:
+                jobs.stop(connection, lease.job_id, lease.fence, now())
+            else:
+                jobs.put_back(connection, lease.job_id, lease.fence, unspent=True)
+            job = self._job(connection, lease.job_id)
+        self._publish(job)
+
+    def _take_back(self, connection: Connection, row: JobRow, how: str) -> Job:
+        if row.cancel_requested:
+            jobs.stop(connection, row.id, row.fence, now())
+        elif row.attempts >= self._settings.max_attempts:
+            times = _TIMES.get(row.attempts, f"{row.attempts} times")
+            message = (
+                f"this job stopped the worker {times}, the last time because {how}: "
+                f"make the clip smaller or shorter; {self._settings.logs_dir} has the details."
+            )
+            jobs.fail(connection, row.id, row.fence, (message, None), now())
+        else:
+            jobs.put_back(connection, row.id, row.fence, unspent=False)
+        return self._job(connection, row.id)
+
+    def _job(self, connection: Connection, job_id: str, clip: ClipRow | None = None) -> Job:
+        row = jobs.get(connection, job_id)
+        assert row is not None
+        return job_record(row, result=clip_record(clip) if clip else None)
+
+    def _publish(self, job: Job) -> None:
+        """Tell the watchers of a change that the worker did not bring about itself."""
+        kinds: dict[str, JobEventKind] = {"done": "done", "failed": "failed", "cancelled": "cancelled"}
+        self._board.publish(kinds.get(job.state, "state"), job)
+        if not job.state.is_final:
+            self._board.forget_cancel(job.id)

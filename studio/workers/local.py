@@ -1,0 +1,249 @@
+"""Workers on this machine: one thread a slot, each looking after one child process."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from pipelines.contract import Clip, GenerationRequest, Metric, Preview, Progress, StorageFull, StudioError
+from pipelines.registry import ModelCatalogue
+from studio.services.board import Board
+from studio.services.records import Fault, WorkerHealth
+from studio.settings import Settings
+from studio.workers.attendance import Attendance, Closing, Crashed, Interrupted, Lost, Outcome
+from studio.workers.desk import Desk, Lease
+from studio.workers.messages import Cancel, Cancelled, Failed, Finished, FromChild, Happened, Ready, Run, Setup, Up
+from studio.workers.process import WorkerGone, WorkerProcess
+
+_LOOK_S = 0.1
+_IDLE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_LARGEST_LOG_BYTES = 5_000_000
+State = Literal["starting", "idle", "busy", "stopped"]
+
+
+class WorkerPool:
+    """The workers of one studio."""
+
+    def __init__(self, settings: Settings, desk: Desk, board: Board) -> None:
+        devices = [device.strip() for device in settings.device.split(",")]
+        self._settings = settings
+        self._board = board
+        self._closing = Closing()
+        self._slots = [
+            _Slot(index, devices[index % len(devices)], desk=desk, board=board, closing=self._closing, settings=settings)
+            for index in range(settings.workers)
+        ]
+        self._started = False
+
+    def start(self) -> None:
+        """Start every worker; returns at once."""
+        self._started = True
+        for slot in self._slots:
+            slot.thread.start()
+
+    def stop(self) -> None:
+        """Take no more jobs; running ones may finish for ``drain_s``, then they go back into the queue."""
+        self._closing.begin(self._settings.drain_s)
+        self._board.wake()
+        if self._started:
+            for slot in self._slots:
+                slot.thread.join()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether every worker's thread does its round."""
+        return all(slot.thread.is_alive() for slot in self._slots)
+
+    def states(self) -> tuple[WorkerHealth, ...]:
+        """What each worker does."""
+        return tuple(WorkerHealth(device=slot.device, state=slot.state) for slot in self._slots)
+
+    def problems(self) -> tuple[str, ...]:
+        """What keeps workers from working, a sentence each."""
+        return tuple(dict.fromkeys(slot.problem for slot in self._slots if slot.problem))
+
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the living workers."""
+        return tuple(pid for slot in self._slots if (pid := slot.pid) is not None)
+
+
+class _Slot:
+    """One worker: keeps a child alive and hands it a job at a time."""
+
+    def __init__(self, index: int, device: str, *, desk: Desk, board: Board, closing: Closing, settings: Settings) -> None:
+        name = f"worker-{index + 1}"
+        self.device = device
+        self.state: State = "stopped"
+        self.problem: str | None = None
+        self.thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._desk = desk
+        self._board = board
+        self._closing = closing
+        self._settings = settings
+        self._attendance = Attendance(desk, board, settings, closing, self._hear)
+        self._log = settings.logs_dir / f"{name}.log"
+        self._child: WorkerProcess | None = None
+        self._is_up = False
+        self._failed_starts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id."""
+        child = self._child
+        return child.pid if child else None
+
+    def _work(self) -> None:
+        while not self._closing.has_begun:
+            try:
+                self._round()
+            except StudioError as error:
+                self.problem = error.message
+                self._closing.wait(1.0)
+            except Exception as error:
+                traceback.print_exc()
+                self.problem = f"the worker on {self.device} stumbled ({type(error).__name__}: {error}) and tries again."
+                self._dismiss()
+                self._closing.wait(1.0)
+        self._dismiss()
+
+    def _round(self) -> None:
+        """Make sure of a child, then one job or a short wait."""
+        child = self._child or self._hire()
+        try:
+            while message := child.receive(0 if self._is_up else _LOOK_S):
+                self._hear(message)
+        except WorkerGone as gone:
+            self._lose_idle_child(gone)
+            return
+        lease = self._desk.claim() if self._is_up else None
+        if lease is not None:
+            self.state = "busy"
+            self._settle(lease, self._attendance.outcome(child, lease))
+        elif self._is_up:
+            self._board.wait_for_work(_IDLE_S)
+
+    def _hire(self) -> WorkerProcess:
+        self.state, self._is_up = "starting", False
+        preload = GenerationRequest.model_fields["model"].default if self._settings.preload else None
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            if self._log.exists() and self._log.stat().st_size > _LARGEST_LOG_BYTES:
+                self._log.replace(self._log.with_suffix(".old.log"))
+            setup = Setup(self._settings, self.device, preload, self._settings.media_dir)
+            self._child = WorkerProcess.start(setup, self._log)
+        except OSError as error:
+            raise StorageFull(
+                f"the worker cannot be started with its log in {self._log.parent} ({error.strerror}): free some space."
+            ) from error
+        except WorkerGone as gone:
+            raise StudioError(f"the worker does not start ({gone}): see {self._log}.") from gone
+        return self._child
+
+    def _lose_idle_child(self, gone: WorkerGone) -> None:
+        """A child that ended before it could do anything will probably do so again: wait longer each time."""
+        was_up = self._is_up
+        self._dismiss()
+        if not was_up:
+            self._failed_starts += 1
+            self.problem = f"the worker on {self.device} does not start ({gone}): see {self._log}."
+            self._closing.wait(min(_LONGEST_PAUSE_S, 2.0**self._failed_starts))
+
+    def _hear(self, message: FromChild) -> None:
+        match message:
+            case Up():
+                self._is_up, self._failed_starts = True, 0
+            case Ready(problem):
+                self.problem = problem
+                self.state = "idle" if self.state == "starting" else self.state
+
+    def _dismiss(self) -> None:
+        self.state, self._is_up = "stopped", False
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def _settle(self, lease: Lease, outcome: Outcome) -> None:
+        """Draw the consequences; a child that crashed, hangs or met a bug is replaced."""
+        if isinstance(outcome, Crashed | Interrupted | Lost) or (isinstance(outcome, Failed) and outcome.is_bug):
+            self._dismiss()  # first, so that it cannot go on writing what somebody else is given next
+        else:
+            self.state = "idle"
+        while True:
+            try:
+                self._write_down(lease, outcome)
+                if isinstance(outcome, Finished):
+                    self.problem = None
+                return
+            except StorageFull as error:
+                self.problem = error.message
+                if self._closing.wait(1.0):
+                    return  # the next start takes the job back
+
+    def _write_down(self, lease: Lease, outcome: Outcome) -> None:
+        match outcome:
+            case Finished(_, clip):
+                self._desk.finish(lease, clip)
+            case Failed():
+                self._desk.fail(lease, Fault(message=outcome.message, field=outcome.field))
+            case Cancelled():
+                self._desk.cancelled(lease)
+            case Crashed(how):
+                self._desk.crashed(lease, how)
+            case Interrupted():
+                self._desk.give_back(lease)
+            case Lost():
+                pass
+
+
+def run_once(
+    settings: Settings,
+    request: GenerationRequest,
+    on_event: Callable[[Progress | Preview | Metric], None],
+    *,
+    path: Path,
+    media_dir: Path | None = None,
+) -> Clip:
+    """Make one clip at ``path`` in a child process, without a studio or its database.
+
+    ``media_dir`` holds the image of a first frame. Ctrl-C leaves nothing behind. Raises what the engine raises,
+    ``InvalidRequest`` and the like, or ``StudioError`` when the process went down.
+    """
+    full = ModelCatalogue.with_folders(settings.models).complete(request)
+    setup = Setup(settings, settings.device.split(",")[0].strip(), None, media_dir or settings.media_dir)
+    try:
+        child = WorkerProcess.start(setup, None)
+        try:
+            child.send(Run("once", full, path.absolute(), None))
+            return _until_clip(child, on_event)
+        except KeyboardInterrupt:
+            _leave(child)
+            raise
+        finally:
+            child.kill()
+    except WorkerGone as gone:
+        raise StudioError(f"the worker process went down ({gone}): make the clip smaller or shorter.") from None
+
+
+def _until_clip(child: WorkerProcess, on_event: Callable[[Progress | Preview | Metric], None]) -> Clip:
+    while True:
+        match child.receive(_LOOK_S):
+            case Happened(_, event):
+                on_event(event)
+            case Finished(_, clip):
+                return clip
+            case Failed() as failed:
+                raise failed.error()
+
+
+def _leave(child: WorkerProcess) -> None:
+    """Let the child close its run, so that no half-written file stays; not longer than a person waits."""
+    child.send(Cancel("once"))
+    give_up = time.monotonic() + 5
+    while time.monotonic() < give_up:
+        if isinstance(child.receive(_LOOK_S), Cancelled | Finished | Failed):
+            return

@@ -1,0 +1,144 @@
+"""Training at tiny size: stills equal to repeated frames, stages that learn, checkpoints that continue, a release that loads."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.registry import Defaults, spec_from_folder
+from pipelines.training.audio_stages import AudioVAEStage, VocoderStage
+from pipelines.training.latents import encode_clips, load_latents, normalize, save_latents
+from pipelines.training.mel import log_mel
+from pipelines.training.recipes import Optimization, Recipe, build_audio_vae, build_video_vae, build_vocoder, pocket
+from pipelines.training.release import adopt, release
+from pipelines.training.tokenizer import build_tokenizer
+from pipelines.training.trainer import Budget, Stage, train
+from pipelines.training.transformer import Denoiser, TrainingSet, TransformerStage
+from pipelines.training.video_vae import VideoDecoderStage, VideoStillsStage, VideoVAEStage, as_stills, draw, inflate
+from pipelines.world.scene import sample
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    quick = Optimization(learning_rate=2e-3, batch_size=2, warmup_steps=5)
+    return replace(
+        pocket(), size=64, num_frames=9, frame_rate=8.0, vae_widths=(16, 32), vocoder_width=32, video_width=64, audio_width=32,
+        heads=2, layers=1, text_width=32, text_layers=1, video_stills=quick, video_vae=quick, video_decoder=quick,
+        audio_vae=quick, vocoder=quick, transformer=replace(quick, batch_size=4),
+    )  # fmt: skip
+
+
+def losses(stage: Stage, folder: Path, steps: int, **options) -> list[float]:
+    """The loss of every step; steps and not seconds, so that a busy machine changes nothing."""
+    return [line.losses["loss"] for line in train(stage, folder, Budget(steps=steps, log_s=0), resume=False, **options)]
+
+
+def test_stills_equal_repeated_frames(recipe):
+    torch.manual_seed(0)
+    model = build_video_vae(recipe).eval()
+    pixels = draw(recipe, np.random.default_rng(0), 1, 1)[0]
+    with torch.no_grad(), as_stills(model):
+        still = model.decode(model.encode(pixels).latent_dist.mode(), None, return_dict=False)[0]
+    with torch.no_grad():
+        plain = model.decode(model.encode(pixels).latent_dist.mode(), None, return_dict=False)[0]
+    assert torch.allclose(still, plain, atol=1e-5)
+    inflate(model)
+    with torch.no_grad():
+        clip = model.decode(model.encode(pixels.repeat(1, 1, 9, 1, 1)).latent_dist.mode(), None, return_dict=False)[0]
+    assert torch.allclose(clip, still.expand_as(clip), atol=1e-4)
+
+
+def test_every_stage_learns_and_is_released(recipe, tmp_path):
+    torch.manual_seed(0)
+    vae = build_video_vae(recipe)
+    start = float(VideoStillsStage(vae, recipe, 0).losses(0.0)["loss"].detach())
+    assert np.mean(losses(VideoStillsStage(vae, recipe, 0), tmp_path, 60)[-8:]) < 0.7 * start
+    assert len(losses(VideoVAEStage(vae, recipe, 0), tmp_path, 3)) == 3
+    encoder = {name: value.clone() for name, value in vae.encoder.state_dict().items()}
+    assert len(losses(VideoDecoderStage(vae, recipe, 0), tmp_path, 3)) == 3
+    assert all(torch.equal(value, vae.encoder.state_dict()[name]) for name, value in encoder.items())
+    audio_vae, vocoder = build_audio_vae(recipe), build_vocoder(recipe)
+    assert len(losses(AudioVAEStage(audio_vae, recipe, 0), tmp_path, 3)) == 3
+    assert len(losses(VocoderStage(vocoder, recipe, 0), tmp_path, 3)) == 3
+
+    save_latents(tmp_path / "latents-0.pt", list(encode_clips(recipe, vae, audio_vae, count=3, seed=0)))
+    scenes, video, audio = load_latents([tmp_path / "latents-0.pt"])
+    assert video.shape == (3, 3 * 2 * 2, 64) and audio.shape == (3, recipe.audio_latent_frames, recipe.audio_token)
+    denoiser = Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens)))
+    stage = TransformerStage(denoiser, recipe, stage_data(scenes, video, audio), seed=0)
+    first = np.mean([float(stage.losses(0.0)["loss"].detach()) for _ in range(4)])
+    assert np.mean(losses(stage, tmp_path, 60, use_muon=True)[-8:]) < 0.9 * first
+
+    manifest = release(recipe, tmp_path, tmp_path / "released")
+    assert json.loads((tmp_path / "released" / "sha256.json").read_text()) == manifest
+    clip_and_events = generate(tmp_path / "released", manifest, tmp_path)
+    assert clip_and_events.has_audio and clip_and_events.num_frames == 9
+
+    adopt(recipe, tmp_path / "released", tmp_path / "later")
+    again = Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens)))
+    more = TransformerStage(again, recipe, stage_data(scenes, video, audio), seed=1)
+    begun = next(train(more, tmp_path / "later", Budget(steps=1), resume=True, use_muon=True))
+    assert begun.steps == 1 and begun.losses["loss"] < 0.9 * first, "a later training goes on where the release stands"
+
+
+def stage_data(scenes: list, video: torch.Tensor, audio: torch.Tensor) -> TrainingSet:
+    return TrainingSet(scenes, normalize(video), normalize(audio))
+
+
+def generate(folder: Path, manifest: dict[str, str], tmp_path: Path):
+    from pipelines.contract import Done, GenerationRequest
+    from pipelines.engine import Engine
+    from pipelines.registry import ModelCatalogue
+
+    defaults = Defaults(height=64, width=64, num_frames=9, frame_rate=8.0, num_inference_steps=2)
+    catalogue = ModelCatalogue([spec_from_folder("made", folder, defaults=defaults, sha256=manifest)])
+    request = catalogue.complete(GenerationRequest(prompt="a red ball", model="made", seed=1))
+    last = list(Engine(catalogue, media_dir=tmp_path, device="cpu").run(request, tmp_path / "clip.mp4"))[-1]
+    assert isinstance(last, Done)
+    return last.result
+
+
+@pytest.mark.parametrize("kind", [VideoStillsStage, "transformer"])
+def test_a_stopped_run_ends_as_one_that_was_not(recipe, tmp_path, kind):
+    budget = Budget(steps=6, log_s=0, save_s=0)
+
+    def stage() -> Stage:
+        torch.manual_seed(0)
+        if kind is VideoStillsStage:
+            return VideoStillsStage(build_video_vae(recipe), recipe, 0)
+        shape = (2, 3 * 2 * 2, recipe.video_latent_channels), (2, recipe.audio_latent_frames, recipe.audio_token)
+        data = TrainingSet([sample(np.random.default_rng(row)) for row in range(2)], *(torch.randn(each) for each in shape))
+        return TransformerStage(Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens))), recipe, data, seed=0)
+
+    whole, begun, resumed = stage(), stage(), stage()
+    torch.manual_seed(1)
+    list(train(whole, tmp_path / "whole", budget, resume=False, use_muon=True))
+    torch.manual_seed(1)
+    with closing(train(begun, tmp_path / "parts", budget, resume=False, use_muon=True)) as lines:
+        assert [next(lines).steps for _ in range(3)] == [1, 2, 3]
+    torch.manual_seed(2)
+    assert [line.steps for line in train(resumed, tmp_path / "parts", budget, resume=True, use_muon=True)] == [4, 5, 6]
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_mel_frames_line_up_with_samples():
+    sound = pocket().sound
+    waveform = torch.zeros(1, 32 * sound.hop_length)
+    waveform[0, 10 * sound.hop_length + sound.hop_length // 2] = 1.0
+    energy = log_mel(waveform, sound).squeeze(0, 1).mean(1)
+    assert energy.shape == (32,) and int(energy.argmax()) == 10
+
+
+@pytest.mark.parametrize("text", ["a red ball that bounces on the grass", "A pink heart dances at dusk, to a drum beat."])
+def test_words_of_the_world_are_single_tokens(text):
+    tokenizer = build_tokenizer(48)
+    words = tokenizer.tokenize(text)
+    assert len(words) == len(text.replace(",", " ,").replace(".", " .").split())
+    assert tokenizer.decode(tokenizer("Äpfel 球 🎈").input_ids) == "Äpfel 球 🎈"

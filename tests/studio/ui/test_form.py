@@ -1,0 +1,106 @@
+"""The form and the request, each made from the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipelines.contract import GenerationRequest, InvalidRequest, ModelNotFound
+from pipelines.registry import ModelCatalogue, published_models
+from studio.ui.fields import advanced_fields, explanation_of, title_of
+from studio.ui.form import ADVANCED, NAMES, defaults_of, duration_grid, request_of, sizes_of, values_of
+
+MODELS = [spec.id for spec in published_models()]
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> ModelCatalogue:
+    return ModelCatalogue.with_folders({})
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_untouched_form_asks_for_what_the_model_recommends(catalogue: ModelCatalogue, model: str) -> None:
+    values = defaults_of(catalogue.get(model)) | {"prompt": "a bell", "seed": 5, "seed_lock": True}
+    assert set(values) == set(NAMES)
+    asked = catalogue.complete(request_of(values, catalogue))
+    assert asked == catalogue.complete(GenerationRequest(prompt="a bell", model=model, seed=5))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_a_request_comes_back_unchanged_through_the_form(catalogue: ModelCatalogue, model: str, steps: int) -> None:
+    spec = catalogue.get(model)
+    changes: dict[str, Any] = {"num_frames": spec.frame_multiple * steps + 1, "width": spec.nearest_side(10_000), "crf": 30}
+    changes |= {
+        "negative_prompt": "rain",
+        "modality": "video",
+        "sigmas": (1.0, 0.5, 0.25),
+        "guidance_scale": 1.5,
+        "seed": 2**32 - 1,
+    }
+    changes |= {"first_frame": "sha256:" + "0a" * 32, "frame_rate": 23.976}
+    request = catalogue.complete(GenerationRequest(prompt="a bell\nand a drum", model=model, **changes))
+    assert catalogue.complete(request_of(values_of(request, catalogue), catalogue)) == request
+
+
+def test_without_the_lock_the_seed_is_left_to_chance(catalogue: ModelCatalogue) -> None:
+    values = defaults_of(catalogue.get("pocket")) | {"prompt": "a bell", "seed": 5}
+    assert request_of(values, catalogue).seed is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"prompt": "  "}, "prompt"),
+        ({"prompt": "x" * 100_000}, "prompt"),
+        ({"size": "big"}, "size"),
+        ({"num_inference_steps": 0}, "num_inference_steps"),
+        ({"guidance_scale": float("inf")}, "guidance_scale"),
+        ({"seed": -1, "seed_lock": True}, "seed"),
+        ({"sigmas": "1, soft"}, "sigmas"),
+        ({"sigmas": "0.5, 1"}, "sigmas"),
+        ({"first_frame": "../../etc"}, "first_frame"),
+        ({"modality": "smell"}, "modality"),
+    ],
+)
+def test_bad_input_names_its_field(catalogue: ModelCatalogue, changes: dict[str, Any], field: str) -> None:
+    values = defaults_of(catalogue.get("pocket")) | {"prompt": "a bell"} | changes
+    with pytest.raises(InvalidRequest) as refused:
+        request_of(values, catalogue)
+    assert refused.value.field == field
+    assert refused.value.message.endswith(".")
+
+
+def test_an_unknown_model_is_named_with_the_nearest(catalogue: ModelCatalogue) -> None:
+    with pytest.raises(ModelNotFound, match="did you mean"):
+        request_of(defaults_of(catalogue.get("pocket")) | {"model": "poket"}, catalogue)
+
+
+@pytest.mark.parametrize("text", ["192 x 128", "192x128", "192 × 128", "192, 128", "192 by 128", "192*128"])
+def test_a_size_is_read_as_people_write_it(catalogue: ModelCatalogue, text: str) -> None:
+    request = request_of(defaults_of(catalogue.get("pocket")) | {"prompt": "a bell", "size": text}, catalogue)
+    assert (request.width, request.height) == (192, 128)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_offered_size_and_duration_can_be_made(catalogue: ModelCatalogue, model: str) -> None:
+    spec = catalogue.get(model)
+    own = defaults_of(spec) | {"prompt": "a bell"}
+    assert len(sizes_of(spec)) >= 3
+    for _, size in sizes_of(spec):
+        catalogue.complete(request_of(own | {"size": size}, catalogue))
+    shortest, longest, step = duration_grid(spec, spec.defaults.frame_rate)
+    made = set()
+    for k in range(int((longest - shortest) / step) + 1):
+        made.add(catalogue.complete(request_of(own | {"duration": shortest + k * step}, catalogue)).num_frames)
+    assert made == {spec.frame_multiple * k + 1 for k in range(len(made))}
+    assert max(number for number in made if number) == spec.nearest_num_frames(spec.max_frames)
+
+
+def test_every_advanced_setting_has_a_title_and_an_explanation() -> None:
+    assert advanced_fields() == ADVANCED
+    for name in ADVANCED:
+        assert title_of(name)
+        assert len(explanation_of(name)) > 10, name
+        assert "`" not in explanation_of(name)

@@ -1,0 +1,96 @@
+"""Leases and fencing at the desk: a late worker is not listened to, and a clip and its job appear together or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import pytest
+
+from pipelines.contract import Clip, Done
+from studio.services.records import ClipFilter
+from studio.storage.database import sqlite3
+from studio.studio import Studio
+from studio.workers.desk import Lease
+from tests.studio.fast_engine import FastEngine
+from tests.studio.rooms import OWNER, fast_settings
+
+
+def made(studio: Studio, lease: Lease) -> Clip:
+    engine = FastEngine(studio.catalogue, media_dir=studio.settings.media_dir)
+    return next(event.result for event in engine.run(lease.request, lease.path) if isinstance(event, Done))
+
+
+@pytest.fixture
+def short(tmp_path):
+    """A studio without workers whose leases are over at once."""
+    studio = Studio.open(fast_settings(tmp_path, workers=0, lease_s=0.05))
+    yield studio
+    studio.stop()
+
+
+def test_a_late_result_is_refused_and_swept_away(short, small):
+    job = short.jobs.submit(OWNER, small())
+    first = short._desk.claim()
+    clip = made(short, first)
+    time.sleep(0.1)
+    second = short._desk.claim()
+    assert (second.job_id, second.fence, second.attempts) == (job.id, first.fence + 1, 2)
+    assert not short._desk.renew(first) and short._desk.renew(second)
+    assert not short._desk.finish(first, clip) and not first.path.exists()
+    assert short.jobs.get(OWNER, job.id).state == "running" and short.library.page(OWNER).total == 0
+    assert short._desk.finish(second, made(short, second))
+    assert not short._desk.finish(second, made(short, second))
+    assert short.jobs.get(OWNER, job.id).state == "done" and short.library.page(OWNER).total == 1
+
+
+def test_clip_and_job_are_one_transaction(short, small):
+    job = short.jobs.submit(OWNER, small())
+    lease = short._desk.claim()
+    clip = made(short, lease)
+    with short._database.write() as connection:
+        connection.execute("CREATE TRIGGER no_clips BEFORE INSERT ON clips BEGIN SELECT RAISE(ABORT, 'not now'); END")
+    with pytest.raises(sqlite3.IntegrityError, match="not now"):
+        short._desk.finish(lease, clip)
+    assert short.jobs.get(OWNER, job.id).state == "running"
+    with short._database.write() as connection:
+        connection.execute("DROP TRIGGER no_clips")
+    assert short._desk.finish(lease, clip)
+    done = short.jobs.get(OWNER, job.id)
+    assert done.state == "done" and done.result.created_at == done.finished_at
+
+
+def test_an_expired_lease_costs_an_attempt_and_the_third_the_job(short, small):
+    job, other = short.jobs.submit(OWNER, small()), short.jobs.submit(OWNER, small())
+    for attempt in (1, 2, 3):
+        assert short._desk.claim().attempts == attempt
+        time.sleep(0.1)
+    assert short._desk.claim().job_id == other.id
+    failed = short.jobs.get(OWNER, job.id)
+    assert failed.state == "failed" and "stopped the worker three times" in failed.error.message
+    assert [event.kind for event in short.jobs.events_after(OWNER, job.id, 0)] == ["state", "failed"]
+
+
+def test_an_interrupted_job_keeps_its_attempts(short, small):
+    job = short.jobs.submit(OWNER, small())
+    short._desk.give_back(short._desk.claim())
+    back = short.jobs.get(OWNER, job.id)
+    assert (back.state, back.attempts, back.progress) == ("queued", 0, None)
+
+
+def test_a_job_that_was_to_be_cancelled_is_not_tried_again(short, small):
+    for lose in (short._desk.give_back, lambda lease: short._desk.crashed(lease, "it fell")):
+        job = short.jobs.submit(OWNER, small())
+        lease = short._desk.claim()
+        short.jobs.cancel(OWNER, job.id)
+        lose(lease)
+        assert short.jobs.get(OWNER, job.id).state == "cancelled"
+
+
+def test_names_come_from_the_prompt(short, small):
+    short.jobs.submit(OWNER, small("x" * 100))
+    lease = short._desk.claim()
+    assert short._desk.finish(lease, made(short, lease))
+    (clip,) = short.library.page(OWNER, ClipFilter()).clips
+    assert clip.name == "x" * 59 + "…" and clip.id == lease.clip_id
+    assert not dataclasses.is_dataclass(clip)
