@@ -71,9 +71,10 @@
       );
   });
 
-  /* Nobody wants to hear a clip that they no longer see. */
-  new IntersectionObserver(([seen]) => {
-    if (!seen.isIntersecting) video.pause();
+  /* Nobody wants to hear a clip that they no longer see. The observer's news may be old: the player may be back in sight. */
+  new IntersectionObserver(() => {
+    const { top, bottom } = video.getBoundingClientRect();
+    if (bottom <= 0 || top >= innerHeight) video.pause();
   }).observe(video);
 
   function reveal(...shown) {
@@ -106,6 +107,7 @@
     reveal(video);
     video.src = clip.urls.file;
     video.setAttribute("aria-label", `Clip: ${clip.request.prompt}`);
+    if (play) comeIntoView("instant");
     if (play && !calm.matches)
       video.play().catch(() => {
         /* the browser wants a touch first: its play button is there */
@@ -114,6 +116,11 @@
     studio.drawCard();
     studio.drawRecent();
     studio.drawQueue();
+  }
+
+  /* On a phone what was pressed may be far below the player. */
+  function comeIntoView(behavior) {
+    document.getElementById("stage")?.scrollIntoView({ block: "nearest", behavior });
   }
 
   async function example(path) {
@@ -356,10 +363,11 @@
   async function refresh() {
     clearTimeout(timer);
     try {
-      const [queue, failed] = await Promise.all([api("/queue"), api("/jobs?state=failed&limit=3")]);
+      const [queue, ended] = await Promise.all([api("/queue"), api("/jobs?state=failed&state=done&limit=8")]);
       const recently = Date.now() - 15 * 6e4,
-        ids = queue.jobs.map((job) => job.id).join();
-      Object.assign(now, { queue, failed: failed.filter((job) => new Date(job.finished_at) > recently) });
+        failed = ended.filter((job) => job.state === "failed" && new Date(job.finished_at) > recently).slice(0, 3),
+        ids = [...queue.jobs, ...ended].map((job) => job.id + job.state).join();
+      Object.assign(now, { queue, failed });
       if (!now.ready || ids !== known) await refreshClips();
       known = ids;
       studio.drawQueue();
@@ -423,9 +431,7 @@
       const busy = now.job && !FINAL.includes(now.job.state);
       if (busy) toast("In line. It is made as soon as the clips before it are finished.");
       else watch(job);
-      document
-        .getElementById("stage")
-        ?.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
+      comeIntoView(calm.matches ? "instant" : "smooth");
       refresh();
     },
     cancelWatched: () => {

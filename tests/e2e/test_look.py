@@ -49,6 +49,15 @@ def test_phone_width_has_no_sideways_scroll(browser: Browser, server: Server, co
     person.leave()
 
 
+def test_a_clip_that_is_tapped_below_the_player_comes_into_view_and_plays(browser: Browser, server: Server) -> None:
+    person = Visitor(browser, server.url, width=390, height=844)
+    person.make_clip("a ball to tap on")
+    person.page.locator(".strip .tile").filter(has=person.page.locator("img")).first.click()
+    expect(person.page.locator(".screen video")).to_be_in_viewport(ratio=0.98)
+    person.page.wait_for_function("() => document.querySelector('.screen video').currentTime > 0.3")
+    person.leave()
+
+
 def test_a_small_laptop_shows_player_action_and_queue_at_once(browser: Browser, server: Server) -> None:
     person = Visitor(browser, server.url, width=1024, height=768)
     for part in (".screen", "#generate", ".queue", ".strip"):
@@ -100,6 +109,7 @@ def test_writes_the_pictures_for_the_documentation(browser: Browser, server: Ser
     first = Visitor(browser, server.url)
     for prompt in first.page.locator(".examples .chip").all_inner_texts():
         first.api("/jobs", "POST", {"kind": "generate", "prompt": prompt, "seed": 7})
+    expect(first.page.locator(".queue-item").first).to_be_visible(timeout=20_000)
     expect(first.page.locator("#queue-pill")).to_have_text("Ready", timeout=600_000)
     first.leave()
     for colours in ("dark", "light"):
@@ -113,7 +123,6 @@ def _photograph(person: Visitor, name: str) -> None:
     page.wait_for_function("() => document.querySelector('.screen video').currentTime > 0.8")
     page.locator(".screen video").evaluate("video => video.pause()")
     page.mouse.move(5, 5)
-    page.locator("#top").scroll_into_view_if_needed()
     page.wait_for_timeout(3500)  # until the player's own controls have faded
     _save(person, f"create-{name}.png")
     person.open_library()
