@@ -300,45 +300,36 @@
     const bin = button("Delete the clip", "trash", () => remove(clip));
     const [together] = studio.lengths(clip);
     const said = studio.readings(clip).map(([label, word]) => `${label.toLowerCase()} ${word}`);
-    const kept = detail.querySelector("video");
-    const video =
-      kept?.dataset.clip === clip.id
-        ? kept
-        : h("video", {
-            controls: true,
-            loop: true,
-            playsinline: true,
-            preload: "metadata",
-            "data-clip": clip.id,
-            src: clip.urls.file,
-            poster: clip.urls.thumbnail,
-            "aria-label": `Clip: ${clip.request.prompt}`,
-          });
-    const parts = [
-      h("div", { class: "screen" }, video),
-      h(
-        "div",
-        { class: "detail-side" },
-        h(
-          "div",
-          { class: "detail-head" },
-          h("h2", {}, words.title(clip)),
-          button("Close", "close", () => detail.close()),
-        ),
-        clip.name && clip.name !== clip.request.prompt ? h("p", { class: "detail-prompt" }, clip.request.prompt) : null,
-        h("div", { class: "detail-tools" }, use, heart, save, bin),
-        h("label", { for: "clip-name" }, "Name"),
-        name,
-        h("label", { for: "clip-tags" }, "Tags, separated by commas"),
-        tagText,
-        said.length || together ? h("p", { class: "hint" }, [...said, together].filter(Boolean).join(" · ")) : null,
-        h("h3", {}, "Every setting"),
-        facts(clip),
-      ),
-    ];
-    const side = detail.querySelector(".detail-side");
-    if (kept === video) refill(side, [...parts[1].childNodes]);
-    else detail.replaceChildren(...parts);
+    const side = h(
+      "div",
+      { class: "detail-side" },
+      h("div", { class: "detail-head" }, h("h2", {}, words.title(clip)), button("Close", "close", () => detail.close())),
+      clip.name && clip.name !== clip.request.prompt ? h("p", { class: "detail-prompt" }, clip.request.prompt) : null,
+      h("div", { class: "detail-tools" }, use, heart, save, bin),
+      h("label", { for: "clip-name" }, "Name"),
+      name,
+      h("label", { for: "clip-tags" }, "Tags, separated by commas"),
+      tagText,
+      said.length || together ? h("p", { class: "hint" }, [...said, together].filter(Boolean).join(" · ")) : null,
+      h("h3", {}, "Every setting"),
+      facts(clip),
+    );
+    // A change of the name must not stop the clip: the player stays where it is.
+    if (detail.querySelector("video")?.dataset.clip === clip.id) {
+      refill(detail.querySelector(".detail-side"), [...side.childNodes]);
+      return;
+    }
+    const video = h("video", {
+      controls: true,
+      loop: true,
+      playsinline: true,
+      preload: "metadata",
+      "data-clip": clip.id,
+      src: clip.urls.file,
+      poster: clip.urls.thumbnail,
+      "aria-label": `Clip: ${clip.request.prompt}`,
+    });
+    detail.replaceChildren(h("div", { class: "screen" }, video), side);
   }
 
   function open(clip) {

@@ -33,6 +33,7 @@ def test_clip_is_found_named_tagged_and_filtered(visitor: Visitor) -> None:
     detail.get_by_label("Tags, separated by commas").fill("winter, test")
     detail.get_by_label("Tags, separated by commas").blur()
     expect(detail.locator("h2")).to_have_text("Snowy take")
+    expect(page.locator(".library > .chips").get_by_role("button", name="winter", include_hidden=True)).to_have_count(1)
     page.wait_for_function("() => document.querySelector('dialog.detail video').duration > 0")
     detail.get_by_role("button", name="Add to favourites").click()
     expect(detail.get_by_role("button", name="Remove from favourites")).to_be_visible()

@@ -94,6 +94,7 @@ def test_everything_that_can_be_used_has_a_name_and_a_visible_focus(visitor: Vis
     reached = set()
     for _ in range(25):
         page.keyboard.press("Tab")
+        page.wait_for_timeout(50)  # a held key repeats no faster, and Gradio's lists open a moment after the focus
         reached.add(page.evaluate("() => document.activeElement.closest('[id]')?.id"))
         page.wait_for_function(MARKED)
     assert {"field-model", "field-size", "field-first_frame"} <= reached or len(reached) > 8

@@ -42,7 +42,7 @@ class Visitor:
         """Close everything; fails on anything that went wrong meanwhile."""
         self.context.close()
         unexpected = [fault for fault in self.faults if not any(words in fault for words in self.expected)]
-        assert unexpected == []
+        assert unexpected == [], unexpected
 
     def api(self, path: str, method: str = "GET", body: object = None) -> Any:
         """A call of the API with this person's cookies."""
