@@ -81,7 +81,7 @@ def write_clip(path: Path, frames: np.ndarray | None, sound: Sound | None, origi
     except OSError as error:  # PyAV's errors are OSErrors with ffmpeg's own numbers
         if error.errno in _NO_ROOM:
             what = os.strerror(error.errno)
-            raise StorageFull(f"the clip could not be written to {path.parent} ({what}): free some space.") from error
+            raise StorageFull(f"the clip could not be written to {path.parent} ({what}): {StorageFull.remedy(error)}.") from error
         raise
     finally:
         with suppress(OSError):  # a read-only disk refuses even this, and its own error says more
@@ -169,7 +169,7 @@ def read_origin(path: Path) -> Origin:
         return Origin(request, str(body["model_sha256"]), str(body["code_version"]), media)
     except ValidationError as error:
         raise invalid_request(error) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise foreign from None
 
 

@@ -6,6 +6,7 @@ the same language without loading torch.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,6 +78,11 @@ class StorageFull(StudioError):
     """The disk is full or read-only; nothing was written."""
 
     status = 507
+
+    @staticmethod
+    def remedy(error: OSError) -> str:
+        """What a person can do about a file that could not be written."""
+        return "make the folder writable" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else "free some space"
 
 
 class Modality(StrEnum):
@@ -261,6 +267,10 @@ def invalid_request(error: ValidationError) -> InvalidRequest:
     return InvalidRequest(_sentence(field, first), field=field)
 
 
+def _number(value: float) -> str:
+    return f"{int(value)}" if float(value).is_integer() else f"{value:g}"
+
+
 def _sentence(field: str, fault: Any) -> str:
     context = fault.get("ctx", {})
     value = repr(fault.get("input"))
@@ -273,9 +283,9 @@ def _sentence(field: str, fault: Any) -> str:
         case "string_too_short":
             return f"{field} is empty: say what to see and hear." if field == "prompt" else f"{field} is empty; fill it in."
         case "greater_than_equal":
-            return f"{field} is {shown}, below the least that is possible: use {context['ge']:g} or more."
+            return f"{field} is {shown}, below the least that is possible: use {_number(context['ge'])} or more."
         case "less_than_equal":
-            return f"{field} is {shown}, above the most that is possible: use {context['le']:g} or less."
+            return f"{field} is {shown}, above the most that is possible: use {_number(context['le'])} or less."
         case "finite_number":
             return f"{field} is {shown}; use an ordinary finite number."
         case "enum" | "literal_error":

@@ -72,7 +72,7 @@ def jobs(
                 if job_id:
                     studio.act(job_id, verb)
             found = studio.jobs(limit)
-        rows = [(job["id"][:12], job["state"], job["created_at"][:19], job["request"]["prompt"][:60]) for job in found]
+        rows = [(job["id"], job["state"], job["created_at"][:19], job["request"]["prompt"][:60]) for job in found]
         answer({"jobs": found}, as_json, lambda: table(("id", "state", "since", "prompt"), rows, "no jobs yet"))
 
 
@@ -89,9 +89,7 @@ def library(
 
         with reached(settings_with(data_dir=data_dir)) as studio:
             page = studio.clips(text, limit)
-        rows = [
-            (clip["id"][:12], clip["created_at"][:19], f"{clip['duration_s']:.1f} s", clip["name"][:60]) for clip in page["clips"]
-        ]
+        rows = [(clip["id"], clip["created_at"][:19], f"{clip['duration_s']:.1f} s", clip["name"][:60]) for clip in page["clips"]]
         answer(page, as_json, lambda: table(("id", "made", "length", "name"), rows, "no clips yet"))
 
 

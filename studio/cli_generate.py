@@ -127,10 +127,23 @@ def _target(out: Path | None, request: GenerationRequest) -> Path:
     if out is not None:
         if out.suffix.lower() != ".mp4" or out.is_dir():
             raise InvalidRequest(f"out is {str(out)[:200]}; clips are MP4 files: end it in .mp4.", field="out")
-        return out.absolute()
+        return _writable(out.absolute())
     words = "-".join(re.findall(r"\w+", request.prompt.lower())[:6]) or "clip"
-    names = (f"{words[:60]}-{request.seed}{suffix}.mp4" for suffix in ["", *(f"-{number}" for number in range(2, 10_000))])
+    names = (f"{words[:40]}-{request.seed}{suffix}.mp4" for suffix in ["", *(f"-{number}" for number in range(2, 10_000))])
     return next(path for path in map(Path.cwd().joinpath, names) if not path.exists())
+
+
+def _writable(out: Path) -> Path:
+    """``out``, after a try with the longer name that a clip has while it is written: not only after the work."""
+    trial = out.with_name(f".{out.stem}.{os.getpid()}.part{out.suffix}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise InvalidRequest(f"out is {str(out)[:200]}, not writable ({why}); name another file.", field="out") from None
+    return out
 
 
 @contextmanager

@@ -22,11 +22,11 @@ from studio.settings import Settings
 MAX_JSON_BYTES = 2 * 1024**2
 _MULTIPART_SLACK_BYTES = 64 * 1024
 _DRAIN_LIMIT_BYTES = 1024**3
-_UPLOADS = ("/api/v1/media", "/api/v1/restore", "/gradio_api/upload")
+_UPLOADS = ("/api/v1/media", "/api/v1/restore")
 # What gradio's page calls. Left out on purpose: cancel and reset (they act on any session that is named),
 # stream, call and proxy, deep links, recordings, run history, monitoring and everything for developers.
 _GRADIO_API = re.compile(
-    r"/gradio_api/(run/[^/]+|queue/(join|data)|upload|upload_progress|file=.+|heartbeat/[^/]+|startup-events"
+    r"/gradio_api/(run/[^/]+|queue/(join|data)|file=.+|heartbeat/[^/]+|startup-events"
     r"|component_server|info|app_id|theme\.css|user|login_check)/?"
 )
 _GRADIO_CLOSED = re.compile(r"/(gradio_api/.*|monitoring(/.*)?|svelte/.*)")

@@ -17,9 +17,6 @@ from pipelines.contract import Conflict
 from studio.settings import Settings
 from studio.studio import Studio
 
-# Open event streams would hold the door for ever; the page comes back for its events by itself.
-_LAST_ANSWERS_S = 2
-
 
 def serve(settings: Settings, *, share: bool, open_browser: bool) -> None:
     """Serve until SIGINT or SIGTERM, then let running jobs finish for ``drain_s``.
@@ -32,11 +29,11 @@ def serve(settings: Settings, *, share: bool, open_browser: bool) -> None:
     listening = _listen(settings)
     bound = settings.model_copy(update={"port": listening.getsockname()[1]})
     typer.echo("Opening the studio ...", err=True)
-    from studio.web import create_app
+    from studio.web import LAST_ANSWERS_S, create_app
 
     app = create_app(bound)
     config = uvicorn.Config(
-        app, lifespan="on", log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_LAST_ANSWERS_S
+        app, lifespan="on", log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=LAST_ANSWERS_S
     )
     try:
         _Announcing(config, _address(bound), open_browser).run(sockets=[listening])
@@ -63,11 +60,12 @@ class _Announcing(uvicorn.Server):
 
 def _serve_shared(settings: Settings) -> None:
     """The page through gradio's tunnel; visitors that come by the link are guests with libraries of their own."""
-    from studio.web import create_demo
+    from studio.web import LAST_ANSWERS_S, create_demo
 
     demo = create_demo(Studio.open(settings), shared=True)
     try:
         demo.launch(share=True, prevent_thread_lock=True)
+        demo.server.config.timeout_graceful_shutdown = LAST_ANSWERS_S
         threading.Event().wait()
     except KeyboardInterrupt:
         typer.echo("The studio is closed.", err=True)

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     """How often a job may take its worker down before it is given up."""
     max_queued_jobs: int = Field(1000, ge=1)
     """Jobs that may wait at a time."""
+    max_queued_jobs_per_guest: int = Field(20, ge=1)
+    """Jobs of one person that may wait at a time on a shared studio; its owner has no such limit."""
     max_upload_bytes: int = Field(32 * 1024**2, ge=1)
     """Largest image or clip that may be uploaded, in bytes."""
     models: dict[str, Path] = {}

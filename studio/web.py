@@ -7,6 +7,8 @@ it is given, so the guard has to be put around the finished app.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -27,7 +29,9 @@ _INFO: dict[str, Any] = {
     "version": VERSION,
     "description": "A prompt becomes a clip with sound: hand in requests, watch them, keep what comes out.",
 }
-# Uploads that the page sends lie in gradio's cache until they are an hour old; clips never do.
+# Open event streams would hold the door for ever; the page comes back for its events by itself.
+LAST_ANSWERS_S = 2
+# What gradio keeps for its own components is swept away every hour, a day old; clips never lie there.
 _CACHE_SWEEP_S, _CACHE_AGE_S = 3600, 86400
 
 
@@ -78,6 +82,14 @@ def create_demo(studio: Studio, *, shared: bool = False) -> Any:
             app = _hosted_app(studio, shared)
             chosen = {**defaults, **options, "_app": app, "app_kwargs": {"lifespan": _lifespan(studio)}}
             return super().launch(*arguments, **{**chosen, "strict_cors": True})
+
+        def block_thread(self) -> None:
+            """As gradio's, but SIGTERM ends it too, and running jobs may finish for ``drain_s``."""
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, signal.default_int_handler)
+            self.server.config.timeout_graceful_shutdown = LAST_ANSWERS_S
+            super().block_thread()
+            self.server.thread.join(studio.settings.drain_s + 10)
 
     _quiet_gradio()
     page = build_page(studio)

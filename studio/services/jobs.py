@@ -63,6 +63,9 @@ class JobService:
                 raise TooLarge(
                     f"the queue is full with {self._settings.max_queued_jobs:,} waiting jobs: let some finish or cancel some."
                 )
+            most = self._settings.max_queued_jobs_per_guest
+            if owner != self._settings.local_owner and jobs.count(connection, "queued", owner) >= most:
+                raise TooLarge(f"you have {most} clips waiting, the most that one person can: let some finish or cancel some.")
             jobs.insert(connection, new)
             job = self._record(connection, _present(jobs.get(connection, new.id)))
         self._board.publish("state", job)

@@ -194,6 +194,8 @@ def _write_cursor(last: ClipRow, total: int) -> str:
 def _read_cursor(cursor: str) -> tuple[tuple[str, str], int]:
     try:
         created_at, clip_id, total = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        return (str(created_at), str(clip_id)), int(total)
-    except (ValueError, TypeError, binascii.Error):
+        last = (str(created_at), str(clip_id))
+        "".join(last).encode("ascii")
+        return last, int(total)
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
         raise InvalidRequest("cursor is not one that a page gave: begin again without it.", field="cursor") from None

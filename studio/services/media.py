@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,8 +70,7 @@ def clean_image(content: bytes, max_upload_bytes: int) -> Image.Image:
             if image.width * image.height > _MAX_PIXELS:
                 raise _too_many_pixels(f"{image.width}x{image.height} pixels")
             image.draft("RGB", (_MAX_SIDE, _MAX_SIDE))
-            upright = ImageOps.exif_transpose(image)
-            return _flat(upright)
+            return _flat(_upright(image))
     except Image.DecompressionBombError:
         raise _too_many_pixels("enormous") from None
     except UnidentifiedImageError:
@@ -86,6 +86,14 @@ def clean_image(content: bytes, max_upload_bytes: int) -> Image.Image:
 def _too_many_pixels(size: str) -> TooLarge:
     limit = f"{_MAX_PIXELS / 1e6:.0f} megapixels"
     return TooLarge(f"first_frame is {size}; the limit is {limit}: scale it down.", field="first_frame")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; where that is damaged the picture itself may still be whole."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except (struct.error, SyntaxError, ValueError):
+        return image
 
 
 def _flat(image: Image.Image) -> Image.Image:
@@ -125,5 +133,5 @@ def write_whole(path: Path, content: bytes) -> None:
         with suppress(OSError):  # a read-only disk refuses even this, and its own error says more
             temporary.unlink(missing_ok=True)
         raise StorageFull(
-            f"the file could not be written to {path.parent} ({os.strerror(error.errno or 0)}): free some space."
+            f"the file could not be written to {path.parent} ({os.strerror(error.errno or 0)}): {StorageFull.remedy(error)}."
         ) from error

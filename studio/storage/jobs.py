@@ -33,6 +33,7 @@ class JobRow:
     error_message: str | None
     error_field: str | None
     cancel_requested: int
+    orphaned: int
     created_at: str
     started_at: str | None
     finished_at: str | None
@@ -86,9 +87,10 @@ def with_key(connection: Connection, owner: str, idempotency_key: str) -> JobRow
     return None if row is None else _row(row)
 
 
-def count(connection: Connection, state: str) -> int:
-    """How many jobs of all owners are ``queued`` or ``running``."""
-    return int(connection.execute(f"SELECT count(*) FROM jobs WHERE state = {_literal(state)}").fetchone()[0])
+def count(connection: Connection, state: str, owner: str | None = None) -> int:
+    """How many jobs of one owner, or of all, are ``queued`` or ``running``."""
+    whose, values = ("", ()) if owner is None else (" AND owner = ?", (owner,))
+    return int(connection.execute(f"SELECT count(*) FROM jobs WHERE state = {_literal(state)}{whose}", values).fetchone()[0])
 
 
 def _literal(state: str) -> str:
@@ -155,6 +157,12 @@ def put_back(connection: Connection, job_id: str, fence: int, *, unspent: bool) 
     """Queue a held job again at its old place; ``unspent`` gives the attempt back. False when it is no longer held."""
     change = "state = 'queued', attempts = attempts - ?, started_at = NULL, lease_until = NULL"
     return _held(connection, change, (int(unspent),), job_id, fence)
+
+
+def orphan(connection: Connection, job_id: str, fence: int) -> bool:
+    """Queue a job again that the studio's sudden end left running: no attempt is spent, but it is counted."""
+    change = "state = 'queued', attempts = attempts - 1, orphaned = orphaned + 1, started_at = NULL, lease_until = NULL"
+    return _held(connection, change, (), job_id, fence)
 
 
 def _held(connection: Connection, change: str, values: tuple[Any, ...], job_id: str, fence: int) -> bool:

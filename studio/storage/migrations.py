@@ -27,6 +27,7 @@ def jobs(database: Database) -> None:
             error_message TEXT,
             error_field TEXT,
             cancel_requested INTEGER NOT NULL DEFAULT 0,
+            orphaned INTEGER NOT NULL DEFAULT 0,
             created_at TEXT NOT NULL,
             started_at TEXT,
             finished_at TEXT

@@ -85,7 +85,7 @@ class Attendance:
     def _watched(self, child: WorkerProcess, lease: Lease) -> Outcome:
         child.send(Run(lease.ticket, lease.request, lease.path, lease.thumbnail))
         last_sign = renewed = time.monotonic()
-        is_cancelling = False
+        asked_to_stop: float | None = None
         while True:
             message = child.receive(_LOOK_S)
             moment = time.monotonic()
@@ -99,9 +99,12 @@ class Attendance:
                 renewed = moment
                 if not self._renew(lease):
                     return Lost()
-            if not is_cancelling and self.board.should_cancel(lease.job_id):
-                is_cancelling = True
+            if asked_to_stop is None and self.board.should_cancel(lease.job_id):
+                asked_to_stop = moment
                 child.send(Cancel(lease.ticket))
+            if asked_to_stop is not None and moment - asked_to_stop > self.settings.lease_s:
+                # Loading or fetching a model knows no steps; nobody's queue shall stand behind what is not wanted any more.
+                return Crashed("it did not stop when asked")
             if self.closing.is_over:
                 return Interrupted()
 

@@ -22,6 +22,7 @@ from studio.workers.progress import ProgressMeter
 
 PREPARING = Progress("prepare", 0, 1)
 _NAME_CHARACTERS = 60
+_MOST_STUDIO_ENDS = 10
 _TIMES = {1: "once", 2: "twice", 3: "three times"}
 
 
@@ -54,10 +55,21 @@ class Desk:
         self._settings = settings
 
     def recover(self) -> None:
-        """Take back the jobs of a studio that ended without saying goodbye: this one owns the folder, so nobody has them."""
+        """Take back the jobs of a studio that ended without saying goodbye: this one owns the folder, so nobody has them.
+
+        That is hardly ever a job's fault, so no attempt is spent; but one that takes the whole studio with it each time it
+        runs must not do so for ever.
+        """
         with self._database.write() as connection:
             for row in jobs.running(connection):
-                self._take_back(connection, row, "the studio itself was ended meanwhile")
+                if row.cancel_requested:
+                    jobs.stop(connection, row.id, row.fence, now())
+                elif row.orphaned + 1 >= _MOST_STUDIO_ENDS:
+                    times = f"{_MOST_STUDIO_ENDS} times"
+                    message = f"the studio itself went down {times} while it made this: make the clip smaller or shorter."
+                    jobs.fail(connection, row.id, row.fence, (message, None), now())
+                else:
+                    jobs.orphan(connection, row.id, row.fence)
 
     def claim(self) -> Lease | None:
         """The next job for a worker, or ``None`` when none waits or the queue is paused."""
@@ -187,7 +199,7 @@ class Desk:
         self._board.wake()
 
     def give_back(self, lease: Lease) -> None:
-        """Queue a job again that was interrupted by the studio's own end; the attempt does not count."""
+        """Queue a job again that the studio's own end or a full disk interrupted; the attempt does not count."""
         with self._database.write() as connection:
             row = jobs.get(connection, lease.job_id)
             if row is not None and row.cancel_requested:

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from pipelines.contract import Clip, GenerationRequest, Metric, Preview, Progress, StorageFull, StudioError
 from pipelines.registry import ModelCatalogue
@@ -22,6 +22,7 @@ from studio.workers.process import WorkerGone, WorkerProcess
 _LOOK_S = 0.1
 _IDLE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+_PAUSE_FOR_ROOM_S = 1.0
 _LARGEST_LOG_BYTES = 5_000_000
 State = Literal["starting", "idle", "busy", "stopped"]
 
@@ -89,7 +90,9 @@ class _Slot:
         self._log = settings.logs_dir / f"{name}.log"
         self._child: WorkerProcess | None = None
         self._is_up = False
+        self._is_ready = False
         self._failed_starts = 0
+        self._pause_for_room_s = _PAUSE_FOR_ROOM_S
 
     @property
     def pid(self) -> int | None:
@@ -128,7 +131,7 @@ class _Slot:
             self._board.wait_for_work(_IDLE_S)
 
     def _hire(self) -> WorkerProcess:
-        self.state, self._is_up = "starting", False
+        self.state, self._is_up, self._is_ready = "starting", False, False
         preload = GenerationRequest.model_fields["model"].default if self._settings.preload else None
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -146,9 +149,9 @@ class _Slot:
 
     def _lose_idle_child(self, gone: WorkerGone) -> None:
         """A child that ended before it could do anything will probably do so again: wait longer each time."""
-        was_up = self._is_up
+        was_ready = self._is_ready
         self._dismiss()
-        if not was_up:
+        if not was_ready:
             self._failed_starts += 1
             self.problem = f"the worker on {self.device} does not start ({gone}): see {self._log}."
             self._closing.wait(min(_LONGEST_PAUSE_S, 2.0**self._failed_starts))
@@ -156,13 +159,14 @@ class _Slot:
     def _hear(self, message: FromChild) -> None:
         match message:
             case Up():
-                self._is_up, self._failed_starts = True, 0
+                self._is_up = True
             case Ready(problem):
+                self._is_ready, self._failed_starts = True, 0
                 self.problem = problem
                 self.state = "idle" if self.state == "starting" else self.state
 
     def _dismiss(self) -> None:
-        self.state, self._is_up = "stopped", False
+        self.state, self._is_up, self._is_ready = "stopped", False, False
         if self._child is not None:
             self._child.kill()
             self._child = None
@@ -173,21 +177,29 @@ class _Slot:
             self._dismiss()  # first, so that it cannot go on writing what somebody else is given next
         else:
             self.state = "idle"
+        had_no_room = False
         while True:
             try:
                 self._write_down(lease, outcome)
-                if isinstance(outcome, Finished):
-                    self.problem = None
-                return
+                break
             except StorageFull as error:
-                self.problem = error.message
+                self.problem, had_no_room = error.message, True
                 if self._closing.wait(1.0):
                     return  # the next start takes the job back
+        if _is_for_want_of_room(outcome):
+            # Not the job's fault: it waits at its old place, and every try is a whole clip, so they come ever more rarely.
+            self.problem = outcome.message
+            self._closing.wait(self._pause_for_room_s)
+            self._pause_for_room_s = min(_LONGEST_PAUSE_S, 2 * self._pause_for_room_s)
+        elif had_no_room or isinstance(outcome, Finished):
+            self.problem, self._pause_for_room_s = None, _PAUSE_FOR_ROOM_S
 
     def _write_down(self, lease: Lease, outcome: Outcome) -> None:
         match outcome:
             case Finished(_, clip):
                 self._desk.finish(lease, clip)
+            case Failed() if _is_for_want_of_room(outcome):
+                self._desk.give_back(lease)
             case Failed():
                 self._desk.fail(lease, Fault(message=outcome.message, field=outcome.field))
             case Cancelled():
@@ -198,6 +210,10 @@ class _Slot:
                 self._desk.give_back(lease)
             case Lost():
                 pass
+
+
+def _is_for_want_of_room(outcome: Outcome) -> TypeGuard[Failed]:
+    return isinstance(outcome, Failed) and issubclass(outcome.kind, StorageFull)
 
 
 def run_once(

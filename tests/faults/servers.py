@@ -21,15 +21,20 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 class Server:
-    """``python app.py serve`` with the fast engine on ``data_dir``."""
+    """``python app.py serve``, or ``python app.py`` as a Space starts it, with the fast engine on ``data_dir``."""
 
-    def __init__(self, data_dir: Path, **settings: object) -> None:
+    def __init__(self, data_dir: Path, *, hosted: bool = False, **settings: object) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         given = {"data_dir": data_dir, "engine": FAST_ENGINE, "lease_s": 2, "heartbeat_s": 0.2, "max_attempts": 10} | settings
         environment = os.environ | {f"STUDIO_{name.upper()}": str(value) for name, value in given.items()}
         command = [sys.executable, "app.py", "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        if hosted:
+            command = command[:2]
+            environment |= {"SYSTEM": "spaces", "SPACE_ID": "someone/studio", "SPACE_HOST": "someone-studio.hf.space"}
+            environment["STUDIO_PORT"] = str(self.port)
+        self.url = f"http://127.0.0.1:{self.port}"
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,

@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import psutil
 import pytest
 
@@ -124,6 +125,21 @@ def test_sigterm_puts_a_long_job_back_without_cost(serve, small, tmp_path):
     assert not any(worker.is_running() for worker in workers)
     assert states(tmp_path, running) == [("queued", 0)]
     assert list((tmp_path / "data" / "clips").rglob("*.mp4")) == []
+
+
+def test_a_hosted_studio_drains_on_sigterm(small, tmp_path):
+    server = Server(tmp_path / "data", hosted=True, drain_s=20)
+    server.wait_until_up()
+    body = small("slowly", num_inference_steps=30).model_dump(mode="json", exclude_none=True)
+    cookie = httpx.get(server.url, timeout=30).headers["set-cookie"].partition(";")[0]  # its browsers come by HTTPS and send it
+    with httpx.Client(base_url=server.url, headers={"cookie": cookie}, timeout=30) as guest:
+        running = guest.post("/api/v1/jobs", json=body).json()["id"]
+        wait_for(lambda: guest.get(f"/api/v1/jobs/{running}").json()["progress"])
+    assert server.end(signal.SIGTERM) == 0
+    studio = Studio.open(fast_settings(tmp_path / "data", workers=0))
+    with studio._database.read() as connection:
+        assert [tuple(row) for row in connection.execute("SELECT state, attempts FROM jobs")] == [("done", 1)]
+    studio.stop()
 
 
 def states(tmp_path, *job_ids: str) -> list[tuple[str, int]]:

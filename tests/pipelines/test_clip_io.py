@@ -123,6 +123,7 @@ HONEST = json.loads(origin().to_json())
         (None, "no settings of this studio"),
         ("made with love", "no settings of this studio"),
         ("[]", "no settings of this studio"),
+        ("[" * 100_000, "no settings of this studio"),
         ('{"maker": "somebody else"}', "no settings of this studio"),
         (json.dumps(HONEST | {"media": {"sha256:x": "not base64!"}}), "no settings of this studio"),
         (json.dumps(HONEST | {"media": []}), "no settings of this studio"),

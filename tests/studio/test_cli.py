@@ -115,6 +115,8 @@ def test_generate_from_a_first_frame(run: Run, tmp_path: Path) -> None:
         (("generate", "x", "--first-frame", "nowhere.png"), "first_frame"),
         (("generate", "x", "--first-frame", "text.png"), "first_frame"),
         (("generate", "x", "--out", "clip.avi"), "out"),
+        (("generate", "x", "--out", "text.png/clip.mp4"), "out"),
+        (("generate", "x", "--out", "c" * 250 + ".mp4"), "out"),
         (("restore", "nowhere.mp4"), "file"),
         (("restore", "text.png"), "file"),
     ],

@@ -44,7 +44,7 @@ REQUESTS: list[tuple[dict[str, Any], str, str]] = [
     ({"frame_rate": 1}, "frame_rate", f"use {SPEC.frame_rates[0]:g}"),
     ({"frame_rate": 0}, "frame_rate", "use 1"),
     ({"seed": -1}, "seed", "use 0 or more"),
-    ({"seed": 2**32}, "seed", "or less"),
+    ({"seed": 2**32}, "seed", "use 4294967295 or less"),
     ({"seed": "lucky"}, "seed", "integer"),
     ({"num_inference_steps": 0}, "num_inference_steps", "use 1 or more"),
     ({"guidance_scale": 1e308}, "guidance_scale", "use 50"),

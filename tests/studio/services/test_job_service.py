@@ -203,6 +203,19 @@ def test_a_full_queue_says_so(tmp_path, small):
         studio.stop()
 
 
+def test_a_guest_cannot_take_the_whole_queue(tmp_path, small):
+    studio = Studio.open(fast_settings(tmp_path, max_queued_jobs_per_guest=2))
+    try:
+        for _ in range(2):
+            studio.jobs.submit("guest-1", small())
+            studio.jobs.submit("guest-2", small())
+        with pytest.raises(TooLarge, match="you have 2 clips waiting"):
+            studio.jobs.submit("guest-1", small())
+        assert [submit(studio, small()).position for _ in range(3)] == [5, 6, 7]
+    finally:
+        studio.stop()
+
+
 def test_what_the_model_cannot_do_is_refused_at_once(idle, small):
     with pytest.raises(InvalidRequest, match="num_frames"):
         submit(idle, small(num_frames=2))

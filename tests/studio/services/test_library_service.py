@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from datetime import UTC, datetime, timedelta
@@ -52,7 +53,10 @@ def test_a_page_is_not_shifted_by_a_new_clip(idle, shelf):
     assert second.next is None
 
 
-@pytest.mark.parametrize("cursor", ["", "nonsense", "e30=", "W10=", "WzEsMl0=", "ÿ"])
+ENDLESS, SURROGATE = (base64.urlsafe_b64encode(text).decode() for text in (b'["a", "b", 1e999]', b'["\\ud800", "b", 1]'))
+
+
+@pytest.mark.parametrize("cursor", ["", "nonsense", "e30=", "W10=", "WzEsMl0=", "ÿ", ENDLESS, SURROGATE])
 def test_a_broken_cursor_is_refused(idle, cursor):
     with pytest.raises(InvalidRequest, match="begin again"):
         idle.library.page(OWNER, cursor=cursor)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from contextlib import suppress
 
 import pytest
 from PIL import Image
 
 from pipelines.contract import InvalidRequest, NotFound, TooLarge
-from studio.services.media import store_image
+from studio.services.media import clean_image, store_image
 from studio.studio import Studio
 from tests.studio.rooms import OWNER, fast_settings
 
@@ -114,3 +115,17 @@ def test_images_belong_to_who_uploaded_them(idle):
 def test_an_image_without_a_studio(tmp_path):
     reference = store_image(picture(), tmp_path, 10_000)
     assert [path.name for path in tmp_path.iterdir()] == [f"{reference.removeprefix('sha256:')}.png"]
+
+
+def test_damaged_exif_does_not_cost_the_picture():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a description that is longer than four bytes"
+    whole = picture("JPEG", exif=exif.tobytes())
+    start = whole.index(b"Exif")
+    kept = 0
+    for at in range(start + 6, start + 6 + len(exif.tobytes())):
+        for value in (0x00, 0x7F, 0xFF):
+            damaged = whole[:at] + bytes([value]) + whole[at + 1 :]
+            with suppress(InvalidRequest):
+                kept += clean_image(damaged, 10**6).size in ((40, 30), (30, 40))
+    assert kept > 200

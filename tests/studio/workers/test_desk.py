@@ -44,6 +44,25 @@ def test_a_late_result_is_refused_and_swept_away(short, small):
     assert short.jobs.get(OWNER, job.id).state == "done" and short.library.page(OWNER).total == 1
 
 
+def test_the_studios_own_end_is_not_the_jobs_fault_but_not_for_ever(short, small):
+    job = short.jobs.submit(OWNER, small())
+    for _ in range(9):
+        assert short._desk.claim().attempts == 1
+        short._desk.recover()  # what the next start does with what a killed studio left running
+        assert (short.jobs.get(OWNER, job.id).state, short.jobs.get(OWNER, job.id).attempts) == ("queued", 0)
+    short._desk.claim()
+    short._desk.recover()
+    assert "the studio itself went down 10 times" in short.jobs.get(OWNER, job.id).error.message
+
+
+def test_a_cancelled_job_does_not_come_back_after_the_studios_end(short, small):
+    job = short.jobs.submit(OWNER, small())
+    short._desk.claim()
+    short.jobs.cancel(OWNER, job.id)
+    short._desk.recover()
+    assert short.jobs.get(OWNER, job.id).state == "cancelled"
+
+
 def test_clip_and_job_are_one_transaction(short, small):
     job = short.jobs.submit(OWNER, small())
     lease = short._desk.claim()

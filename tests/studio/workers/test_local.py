@@ -42,6 +42,20 @@ def test_a_worker_that_hangs_is_replaced_within_its_lease(busy, small):
     assert finished(busy, busy.jobs.submit(OWNER, small())).state == "done"
 
 
+def test_cancelling_does_not_wait_for_a_download(busy, small):
+    job, waiting = busy.jobs.submit(OWNER, small("download")), busy.jobs.submit(OWNER, small("next"))
+    wait_for(lambda: busy.jobs.get(OWNER, job.id).state == "running")
+    busy.jobs.cancel(OWNER, job.id)
+    assert finished(busy, job).state == "cancelled"
+    assert finished(busy, waiting).state == "done"
+
+
+def test_a_worker_that_dies_while_it_loads_is_a_problem_and_not_started_in_a_hurry(tmp_path):
+    with Studio.open(fast_settings(tmp_path, engine="tests.studio.fast_engine:DiesLoading", preload=True)) as studio:
+        wait_for(lambda: studio.health().problems)
+        assert "does not start" in studio.health().problems[0] and not studio.health().ready
+
+
 def test_two_workers_share_the_queue(tmp_path, small):
     with Studio.open(fast_settings(tmp_path, workers=2, device="cpu, cpu")) as studio:
         wait_for(lambda: [worker.state for worker in studio.health().workers] == ["idle", "idle"])
