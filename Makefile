@@ -38,8 +38,8 @@ $(VENV)/.ready: requirements.txt constraints.txt | $(PY)
 	$(PIP_INSTALL) --requirement requirements.txt
 	@touch $@
 
-$(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
-	$(PIP_INSTALL) --requirement requirements-dev.txt
+$(VENV)/.ready-dev: tests/requirements.txt $(VENV)/.ready
+	$(PIP_INSTALL) --requirement tests/requirements.txt
 	@touch $@
 
 clean:

@@ -286,17 +286,7 @@
       () => change(clip, { favourite: !clip.favourite }),
       { "aria-pressed": String(clip.favourite), "data-key": "heart" },
     );
-    const save = h(
-      "a",
-      {
-        class: "icon-button",
-        href: `${clip.urls.file}?download=1`,
-        download: "",
-        "aria-label": "Download the clip",
-        title: "Download the clip",
-      },
-      icon("download"),
-    );
+    const save = studio.downloadLink(clip);
     const bin = button("Delete the clip", "trash", () => remove(clip));
     const [together] = studio.lengths(clip);
     const said = studio.readings(clip).map(([label, word]) => `${label.toLowerCase()} ${word}`);

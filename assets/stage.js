@@ -188,17 +188,7 @@
       text: true,
       class: "button small",
     });
-    const save = h(
-      "a",
-      {
-        class: "icon-button",
-        href: `${clip.urls.file}?download=1`,
-        download: "",
-        "aria-label": "Download the clip",
-        title: "Download the clip",
-      },
-      icon("download"),
-    );
+    const save = studio.downloadLink(clip);
     return refill(
       caption,
       h(

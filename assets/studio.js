@@ -277,10 +277,24 @@
       studio.bridge = trigger;
     },
   };
+  const downloadLink = (clip) =>
+    h(
+      "a",
+      {
+        class: "icon-button",
+        href: `${clip.urls.file}?download=1`,
+        download: "",
+        "aria-label": "Download the clip",
+        title: "Download the clip",
+      },
+      icon("download"),
+    );
+
   const studio = (window.studio = {
     h,
     icon,
     button,
+    downloadLink,
     refill,
     api,
     Failure,

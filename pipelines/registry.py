@@ -91,7 +91,7 @@ class ModelSpec:
 
 
 def _ltx2(model_id: str, title: str, description: str, **changes: Any) -> ModelSpec:
-    """One of the published LTX-2 checkpoints; sizes are those of the 19-22 B parameter models in bfloat16."""
+    """One of the published LTX-2 checkpoints; memory is 22 B parameters and a 12 B text encoder in bfloat16."""
     spec = ModelSpec(
         id=model_id,
         title=title,
@@ -103,7 +103,7 @@ def _ltx2(model_id: str, title: str, description: str, **changes: Any) -> ModelS
         dtype="bfloat16",
         stg_blocks=(28,),
         download_bytes=90_000_000_000,
-        memory_bytes=48_000_000_000,
+        memory_bytes=68_000_000_000,
     )
     return replace(spec, **changes)
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from pipelines.contract import Conflict, InvalidRequest, NotFound, StudioError
 from studio.settings import Settings
+from studio.storage.database import address_in
 from studio.studio import Studio
 
 
@@ -34,7 +35,10 @@ def reached(settings: Settings) -> Iterator[Reached]:
     try:
         studio = Studio.open(settings)
     except Conflict as taken:
-        yield _Remote(settings, taken)
+        address = address_in(settings.data_dir)
+        if address is None:
+            raise
+        yield _Remote(address, taken)
         return
     try:
         yield _Here(studio)
@@ -64,9 +68,8 @@ class _Here:
 class _Remote:
     """A studio that a server on this machine has open."""
 
-    def __init__(self, settings: Settings, taken: Conflict) -> None:
-        host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-        self._root = f"http://{host}:{settings.port}/api/v1"
+    def __init__(self, address: str, taken: Conflict) -> None:
+        self._root = f"{address}/api/v1"
         self._taken = taken
 
     def jobs(self, limit: int) -> list[dict[str, Any]]:
@@ -86,12 +89,15 @@ class _Remote:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             raise _told(error) from None
-        except OSError:
-            # Somebody holds the folder, but not where these settings say: the first message names the remedy.
+        except (OSError, ValueError):
+            # Somebody holds the folder and does not answer, or is something else: the first message names the remedy.
             raise self._taken from None
 
 
 def _told(error: urllib.error.HTTPError) -> StudioError:
-    told = json.load(error)["error"]
+    try:
+        told = json.load(error)["error"]
+    except (ValueError, KeyError, TypeError):
+        return StudioError(f"what answers at {error.url} is not a studio ({error.code}): stop it, or the studio, and try again.")
     kinds: dict[int, type[StudioError]] = {404: NotFound, 409: Conflict, 422: InvalidRequest}
     return kinds.get(error.code, StudioError)(told["message"], field=told["field"])

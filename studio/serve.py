@@ -36,7 +36,7 @@ def serve(settings: Settings, *, share: bool, open_browser: bool) -> None:
         app, lifespan="on", log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=LAST_ANSWERS_S
     )
     try:
-        _Announcing(config, _address(bound), open_browser).run(sockets=[listening])
+        _Announcing(config, bound.address, open_browser).run(sockets=[listening])
     except KeyboardInterrupt:
         typer.echo("The studio is closed; waiting jobs go on when it opens again.", err=True)
 
@@ -89,11 +89,6 @@ def _listen(settings: Settings) -> socket.socket:
             field="port",
         ) from None
     return listening
-
-
-def _address(settings: Settings) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    return f"http://{host}:{settings.port}"
 
 
 def _has_screen() -> bool:

@@ -73,6 +73,12 @@ class Settings(BaseSettings):
         return self.data_dir / "logs"
 
     @property
+    def address(self) -> str:
+        """Where a browser or program on this machine finds the studio."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
     def is_space(self) -> bool:
         """Whether this is a hosted Hugging Face Space, where many people share one studio."""
         return bool(os.environ.get("SPACE_ID"))

@@ -51,6 +51,10 @@ class Studio:
         self.library.purge()
         self._workers.start()
 
+    def announce(self) -> None:
+        """Tell others who want this data folder where the studio answers."""
+        self._database.announce(self.settings.address)
+
     def stop(self) -> None:
         """Let running jobs finish for ``drain_s``, put the others back into the queue, close the database."""
         self._workers.stop()

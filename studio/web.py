@@ -152,6 +152,7 @@ def _lifespan(studio: Studio) -> Callable[[FastAPI], AbstractAsyncContextManager
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         studio.start()
+        studio.announce()
         try:
             yield
         finally:

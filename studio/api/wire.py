@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from pipelines import contract
 from pipelines.contract import InvalidRequest, StudioError
+from studio.front import error_body
 
 log = logging.getLogger("studio.api")
 Body = TypeVar("Body", bound=contract.Request)
@@ -63,8 +64,7 @@ class PlainRoute(APIRoute):
 
 def refusal(error: StudioError) -> JSONResponse:
     """The response that says ``error``."""
-    body = {"error": {"message": error.message, "field": error.field, "status": error.status}}
-    return JSONResponse(body, error.status, headers={"cache-control": "no-store"})
+    return JSONResponse(error_body(error), error.status, headers={"cache-control": "no-store"})
 
 
 class _Faults:

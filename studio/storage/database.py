@@ -21,6 +21,7 @@ from pipelines.contract import Conflict, StorageFull, StudioError
 from studio.storage.migrations import MIGRATIONS
 
 LEAST_SQLITE = (3, 51, 3)
+_LOCK = ".lock"
 Connection = Any
 """A connection of whichever SQLite module is in use; rows are ``sqlite3.Row``."""
 
@@ -94,7 +95,15 @@ class Database:
                 with suppress(sqlite3.Error):
                     connection.close()
             self._readers.clear()
+            with suppress(OSError):
+                self._lock.truncate(0)
             self._lock.close()
+
+    def announce(self, address: str) -> None:
+        """Leave word in the folder of where this studio answers, for those who find it taken."""
+        with suppress(OSError):  # on a full disk nobody is told, and nothing else is lost
+            self._lock.write(address)
+            self._lock.flush()
 
 
 def _check_sqlite() -> None:
@@ -106,11 +115,19 @@ def _check_sqlite() -> None:
         )
 
 
+def address_in(data_dir: Path) -> str | None:
+    """Where the studio answers that has ``data_dir`` in use, if it has left word."""
+    try:
+        return (data_dir / _LOCK).read_text() or None
+    except OSError:
+        return None
+
+
 def _claim(data_dir: Path) -> IO[str]:
     """Make this process the only studio in ``data_dir``."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / ".lock").open("a+")
+        lock = (data_dir / _LOCK).open("a+")
     except OSError as error:
         raise StorageFull(
             f"the studio cannot write to its data folder {data_dir} ({os.strerror(error.errno or 0)}): "
@@ -123,6 +140,8 @@ def _claim(data_dir: Path) -> IO[str]:
         raise Conflict(
             f"another studio is using {data_dir}: use that one, stop it, or set STUDIO_DATA_DIR to another folder."
         ) from error
+    with suppress(OSError):
+        lock.truncate(0)  # a killed studio leaves its word behind
     return lock
 
 

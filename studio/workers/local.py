@@ -80,7 +80,8 @@ class _Slot:
         name = f"worker-{index + 1}"
         self.device = device
         self.state: State = "stopped"
-        self.problem: str | None = None
+        self._start_problem: str | None = None
+        self._trouble: str | None = None
         self.thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._desk = desk
         self._board = board
@@ -95,6 +96,11 @@ class _Slot:
         self._pause_for_room_s = _PAUSE_FOR_ROOM_S
 
     @property
+    def problem(self) -> str | None:
+        """What keeps it from working: trouble at the last try, or a child or model that does not come up."""
+        return self._trouble or self._start_problem
+
+    @property
     def pid(self) -> int | None:
         """The child's process id."""
         child = self._child
@@ -105,11 +111,11 @@ class _Slot:
             try:
                 self._round()
             except StudioError as error:
-                self.problem = error.message
+                self._trouble = error.message
                 self._closing.wait(1.0)
             except Exception as error:
                 traceback.print_exc()
-                self.problem = f"the worker on {self.device} stumbled ({type(error).__name__}: {error}) and tries again."
+                self._trouble = f"the worker on {self.device} stumbled ({type(error).__name__}: {error}) and tries again."
                 self._dismiss()
                 self._closing.wait(1.0)
         self._dismiss()
@@ -123,12 +129,15 @@ class _Slot:
         except WorkerGone as gone:
             self._lose_idle_child(gone)
             return
-        lease = self._desk.claim() if self._is_up else None
-        if lease is not None:
-            self.state = "busy"
-            self._settle(lease, self._attendance.outcome(child, lease))
-        elif self._is_up:
+        if not self._is_up:
+            return
+        lease = self._desk.claim()
+        self._trouble = None  # also where nothing waits any more: a studio that is never ready again would get no work
+        if lease is None:
             self._board.wait_for_work(_IDLE_S)
+            return
+        self.state = "busy"
+        self._settle(lease, self._attendance.outcome(child, lease))
 
     def _hire(self) -> WorkerProcess:
         self.state, self._is_up, self._is_ready = "starting", False, False
@@ -153,7 +162,7 @@ class _Slot:
         self._dismiss()
         if not was_ready:
             self._failed_starts += 1
-            self.problem = f"the worker on {self.device} does not start ({gone}): see {self._log}."
+            self._start_problem = f"the worker on {self.device} does not start ({gone}): see {self._log}."
             self._closing.wait(min(_LONGEST_PAUSE_S, 2.0**self._failed_starts))
 
     def _hear(self, message: FromChild) -> None:
@@ -162,7 +171,7 @@ class _Slot:
                 self._is_up = True
             case Ready(problem):
                 self._is_ready, self._failed_starts = True, 0
-                self.problem = problem
+                self._start_problem = problem
                 self.state = "idle" if self.state == "starting" else self.state
 
     def _dismiss(self) -> None:
@@ -177,22 +186,21 @@ class _Slot:
             self._dismiss()  # first, so that it cannot go on writing what somebody else is given next
         else:
             self.state = "idle"
-        had_no_room = False
         while True:
             try:
                 self._write_down(lease, outcome)
                 break
             except StorageFull as error:
-                self.problem, had_no_room = error.message, True
+                self._trouble = error.message
                 if self._closing.wait(1.0):
                     return  # the next start takes the job back
         if _is_for_want_of_room(outcome):
             # Not the job's fault: it waits at its old place, and every try is a whole clip, so they come ever more rarely.
-            self.problem = outcome.message
+            self._trouble = outcome.message
             self._closing.wait(self._pause_for_room_s)
             self._pause_for_room_s = min(_LONGEST_PAUSE_S, 2 * self._pause_for_room_s)
-        elif had_no_room or isinstance(outcome, Finished):
-            self.problem, self._pause_for_room_s = None, _PAUSE_FOR_ROOM_S
+        elif isinstance(outcome, Finished):
+            self._start_problem, self._pause_for_room_s = None, _PAUSE_FOR_ROOM_S
 
     def _write_down(self, lease: Lease, outcome: Outcome) -> None:
         match outcome:

@@ -53,6 +53,18 @@ def test_jobs_wait_while_the_disk_is_full_and_go_on_when_it_is_not(tmp_path, sma
         wait_for(lambda: studio.health().ready)
 
 
+def test_a_studio_whose_disk_has_room_again_is_ready_without_another_clip(tmp_path, small):
+    with disk(tmp_path / "disk", "8m") as folder, Studio.open(fast_settings(folder)) as studio:
+        job = studio.jobs.submit(OWNER, small("slowly", num_inference_steps=20))
+        wait_for(lambda: studio.jobs.preview(OWNER, job.id))
+        filler = fill(folder)
+        wait_for(lambda: any("free some space" in problem for problem in studio.health().problems))
+        filler.unlink()
+        studio.jobs.cancel(OWNER, job.id)
+        assert finished(studio, job).state == "cancelled"
+        wait_for(lambda: studio.health().ready)
+
+
 def test_a_read_only_folder_is_refused_at_the_door(tmp_path):
     with disk(tmp_path / "disk", "8m") as folder:
         Studio.open(fast_settings(folder / "data")).stop()

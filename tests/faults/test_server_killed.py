@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +17,7 @@ import psutil
 import pytest
 
 from studio.studio import Studio
-from tests.faults.servers import Server
+from tests.faults.servers import ROOT, Server
 from tests.studio.rooms import OWNER, fast_settings, wait_for
 
 pytestmark = pytest.mark.fault
@@ -148,6 +152,21 @@ def states(tmp_path, *job_ids: str) -> list[tuple[str, int]]:
         return [(job.state, job.attempts) for job in (studio.jobs.get(OWNER, job_id) for job_id in job_ids)]
     finally:
         studio.stop()
+
+
+def test_the_command_line_finds_the_studio_wherever_it_answers(serve, small, tmp_path):
+    server = serve()
+    server.wait_until_up()
+    body = small("found").model_dump(mode="json", exclude_none=True)
+    job = server.ask("POST", "/api/v1/jobs", body)["id"]
+    command = [sys.executable, "app.py", "jobs", "--json"]
+    environment = os.environ | {"STUDIO_DATA_DIR": str(tmp_path / "data"), "STUDIO_PORT": "1"}
+    for end in (None, signal.SIGKILL, None):  # asked over HTTP, opened by itself, and that twice
+        if end:
+            server.end(end)
+            wait_for(lambda: server.process.poll() is not None)
+        told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        assert [each["id"] for each in json.loads(told.stdout)["jobs"]] == [job]
 
 
 def test_a_second_server_on_one_folder_says_so(serve):
