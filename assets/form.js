@@ -188,16 +188,20 @@
   addEventListener("input", () => setTimeout(noteDuration), true);
   setInterval(noteDuration, 400);
 
+  /* What the form holds now, for those who look at it live. */
+  function noteForm(names, values) {
+    studio.form = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+    dispatchEvent(new Event("studio-form"));
+  }
+
   Object.assign(places, { firstFrame: mountFirstFrame, examples: mountExamples });
   Object.assign(studio, {
     restoreRequest,
     restoreFile,
     keepDraft: (names, values) => {
+      noteForm(names, values);
       try {
-        localStorage.setItem(
-          "studio.draft",
-          JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]]))),
-        );
+        localStorage.setItem("studio.draft", JSON.stringify(studio.form));
       } catch {
         /* private windows keep nothing */
       }
@@ -215,6 +219,7 @@
       const fits = (mine, theirs) =>
         mine !== undefined && (mine === null || theirs === null || typeof mine === typeof theirs);
       const recalled = names.map((name, i) => (fits(kept[name], values[i]) ? kept[name] : values[i]));
+      noteForm(names, recalled);
       return recalled.map((value, i) =>
         names[i] === "seed" && !value && !recalled[names.indexOf("seed_lock")]
           ? Math.floor(Math.random() * 2 ** 32)

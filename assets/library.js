@@ -199,6 +199,7 @@
     seed: "Seed",
     num_frames: "Frames",
     frame_rate: "Frame rate",
+    upscale: "Enlarged",
     num_inference_steps: "Steps",
     sigmas: "Noise schedule",
     guidance_scale: "Picture guidance",
@@ -222,13 +223,16 @@
     ];
     for (const [name, value] of Object.entries(clip.request)) {
       if (["kind", "height", "width", "prompt"].includes(name) || value === null || value === "") continue;
+      if (name === "upscale" && value === 1) continue;
       rows.push([
         LABELS[name] ?? name,
         Array.isArray(value)
           ? value.join(", ")
           : name === "first_frame"
             ? `${value.slice(0, 15)}…`
-            : (KINDS[value] ?? String(value)),
+            : name === "upscale"
+              ? `${value}x`
+              : (KINDS[value] ?? String(value)),
       ]);
     }
     rows.push(

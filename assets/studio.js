@@ -154,6 +154,7 @@
         encode: "Reading the prompt",
         denoise: "Imagining",
         "decode picture": "Painting the frames",
+        enlarge: "Enlarging the frames",
         "decode sound": "Rendering the sound",
         write: "Writing the file",
       })[name] ?? (name ? name[0].toUpperCase() + name.slice(1) : "Starting"),
@@ -306,6 +307,7 @@
     places,
     bridge: null,
     fieldNames: [],
+    form: {},
     mount: (name, element, ...rest) => places[name](element, ...rest),
   });
 })();

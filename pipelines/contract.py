@@ -99,8 +99,8 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-def _setting(default: Any, title: str, *, advanced: bool = True, **limits: Any) -> Any:
-    return Field(default, title=title, json_schema_extra={"advanced": advanced}, **limits)
+def _setting(default: Any, title: str, *, advanced: bool = True, labels: tuple[str, ...] = (), **limits: Any) -> Any:
+    return Field(default, title=title, json_schema_extra={"advanced": advanced, "labels": [*labels]}, **limits)
 
 
 class GenerationRequest(Request):
@@ -130,6 +130,8 @@ class GenerationRequest(Request):
     """How many frames the clip has; with the frame rate it sets the duration."""
     frame_rate: float | None = _setting(None, "Frame rate", ge=1, le=10_000)
     """Frames a second."""
+    upscale: Literal[1, 2, 4] | None = _setting(None, "Enlarge", labels=("off", "2x", "4x"))
+    """Draws the finished picture two or four times as wide and high, for models that come with an upscaler."""
     seed: int | None = _setting(None, "Seed", advanced=False, ge=0, le=MAX_SEED)
     """The number that all chance comes from: the same seed and settings give the same clip again."""
     num_inference_steps: int | None = _setting(None, "Steps", ge=1, le=200)

@@ -14,11 +14,13 @@ import torch
 
 from pipelines.contract import Clip, Done, Event, GenerationRequest, Metric, Modality, OutOfMemory
 from pipelines.graph import Graph, Node, NodeCache, Wire, execute
+from pipelines.models.manifest import Weights, checked
 from pipelines.nodes.decode import DecodeAudio, DecodeVideo
 from pipelines.nodes.denoise import Denoise
 from pipelines.nodes.encode_frame import EncodeFrame
 from pipelines.nodes.encode_prompt import EncodePrompt
 from pipelines.nodes.mux import Mux
+from pipelines.nodes.upscale import Upscale
 from pipelines.registry import ModelCatalogue
 
 VERSION = "0.1.0"
@@ -34,10 +36,11 @@ def code_version() -> str:
     return f"{VERSION}+{described.stdout.strip()}" if described.returncode == 0 else VERSION
 
 
-def text_to_clip(request: GenerationRequest, weights: str, path: Path) -> dict[str, Node]:
+def text_to_clip(request: GenerationRequest, weights: str, path: Path, upscaler: Weights | None = None) -> dict[str, Node]:
     """The graph of one clip from words, and from a first frame where the request has one; its target is ``"mux"``.
 
-    ``request`` is complete (``ModelCatalogue.complete``); ``weights`` is the model's hash, part of every signature.
+    ``request`` is complete (``ModelCatalogue.complete``); ``weights`` is the model's hash, part of every signature. With an
+    ``upscaler`` the picture is enlarged as the request says.
     """
     model = {"model": request.model, "weights": weights}
     shape = request.model_dump(include={"height", "width", "num_frames", "frame_rate"})
@@ -59,10 +62,12 @@ def text_to_clip(request: GenerationRequest, weights: str, path: Path) -> dict[s
     )
     if wants_video:
         graph["decode_video"] = DecodeVideo(**model, **shape, latents=Wire(node="denoise"))
+        if upscaler is not None:
+            graph["upscale"] = _upscale(request, upscaler)
     if wants_audio:
         graph["decode_audio"] = DecodeAudio(**model, latents=Wire(node="denoise"))
     graph["mux"] = Mux(
-        frames=Wire(node="decode_video") if wants_video else None,
+        frames=Wire(node="upscale" if "upscale" in graph else "decode_video") if wants_video else None,
         sound=Wire(node="decode_audio") if wants_audio else None,
         request=request,
         weights=weights,
@@ -70,6 +75,11 @@ def text_to_clip(request: GenerationRequest, weights: str, path: Path) -> dict[s
         path=path,
     )
     return graph
+
+
+def _upscale(request: GenerationRequest, upscaler: Weights) -> Upscale:
+    folder, frames = str(upscaler.folder), Wire(node="decode_video")
+    return Upscale(model=request.model, folder=folder, weights=upscaler.sha256, frames=frames, factor=request.upscale or 1)
 
 
 class Engine:
@@ -112,12 +122,19 @@ class Engine:
 
     def _run(self, request: GenerationRequest, path: Path) -> Generator[Event, None, None]:
         model = self.model(request.model)
-        graph: Graph = text_to_clip(request, model.sha256, path)
+        graph: Graph = text_to_clip(request, model.sha256, path, self._upscaler(request))
         seconds: dict[str, float] = {}
         measurements = yield from _recorded(execute(graph, "mux", self, self.cache), seconds)
         for name, value in measurements.items():
             yield Metric(name, value)
         yield Done(_clip(request, path, model, seconds, measurements))
+
+    def _upscaler(self, request: GenerationRequest) -> Weights | None:
+        """The upscaler that the request needs, checked before any work begins. Raises ``ModelNotFound``."""
+        spec = self._catalogue.get(request.model)
+        if request.modality == Modality.AUDIO or (request.upscale or 1) == 1:
+            return None
+        return checked(f"{spec.title}'s upscaler", Path(spec.upscaler))
 
 
 def _recorded(events: Generator[Event, None, Any], seconds: dict[str, float]) -> Generator[Event, None, Any]:
@@ -135,14 +152,15 @@ def _recorded(events: Generator[Event, None, Any], seconds: dict[str, float]) ->
 
 def _clip(request: GenerationRequest, path: Path, model: Any, seconds: dict[str, float], measured: dict[str, float]) -> Clip:
     assert request.height and request.width and request.num_frames and request.frame_rate
+    factor = request.upscale or 1
     has_audio = request.modality != Modality.VIDEO
     return Clip(
         path=path,
         request=request,
         model_sha256=model.sha256,
         code_version=code_version(),
-        height=request.height,
-        width=request.width,
+        height=factor * request.height,
+        width=factor * request.width,
         num_frames=request.num_frames,
         frame_rate=request.frame_rate,
         duration_s=request.num_frames / request.frame_rate,

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.contract import MAX_SEED, GenerationRequest, InvalidRequest, ModelNotFound
+from pipelines.vocabulary import Unknown, Vocabulary
 
 POCKET_FOLDER = Path(__file__).parent.parent / "assets" / "models" / "pocket"
+POCKET_FAST_FOLDER = POCKET_FOLDER.with_name("pocket-fast")
+POCKET_UPSCALER_FOLDER = POCKET_FOLDER.with_name("pocket-upscaler")
 
 # LTX-2's distilled checkpoints were trained on exactly these noise levels (Lightricks, ltx-pipelines constants).
 DISTILLED_SIGMAS = (1.0, 0.99375, 0.9875, 0.98125, 0.975, 0.909375, 0.725, 0.421875)
@@ -40,6 +43,7 @@ class Defaults:
     audio_modality_scale: float = 3.0
     guidance_rescale: float = 0.7
     audio_guidance_rescale: float = 0.7
+    upscale: int = 1
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class ModelSpec:
     are multiples of ``pixel_multiple``. ``stg_blocks`` are the transformer blocks that spatio-temporal guidance
     perturbs; empty means that the checkpoint has no perturbed attention, so the guidance would be a paid no-op.
     ``image_crf`` is the H.264 quality that first frames are passed through, as in the model's training; 0 is none.
+    ``upscaler`` is the folder of the net that enlarges its frames; empty is none. ``vocabulary`` are the only words that it
+    knows; ``None`` is a model that takes any.
     """
 
     id: str
@@ -73,11 +79,28 @@ class ModelSpec:
     memory_bytes: int = 0
     sha256: Mapping[str, str] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
+    upscaler: str = ""
+    adapter: str = ""
+    vocabulary: Vocabulary | None = None
+
+    @property
+    def upscale_factors(self) -> tuple[int, ...]:
+        """How many times as wide and high its clips can be made."""
+        return (1, 2, 4) if self.upscaler else (1,)
 
     @property
     def is_local(self) -> bool:
         """Whether the weights are a folder on this machine."""
         return Path(self.source).is_dir()
+
+    @property
+    def has_vocabulary(self) -> bool:
+        """Whether it knows certain words only."""
+        return self.vocabulary is not None
+
+    def unknown_words(self, prompt: str) -> tuple[Unknown, ...]:
+        """The words of ``prompt`` that it does not know; none for a model that takes any words."""
+        return self.vocabulary.unknown(prompt) if self.vocabulary else ()
 
     def nearest_num_frames(self, num_frames: int) -> int:
         """The frame count on this model's grid that is closest to ``num_frames``."""
@@ -108,7 +131,7 @@ def _ltx2(model_id: str, title: str, description: str, **changes: Any) -> ModelS
     return replace(spec, **changes)
 
 
-UNGUIDED = dict(
+UNGUIDED: dict[str, Any] = dict(
     guidance_scale=1.0,
     audio_guidance_scale=1.0,
     stg_scale=0.0,
@@ -120,23 +143,37 @@ UNGUIDED = dict(
 )
 
 
-def _pocket() -> ModelSpec:
-    """The embedded model; what it recommends travels with its weights in ``studio.json``."""
-    advice = json.loads((POCKET_FOLDER / "studio.json").read_text())
-    examples = tuple(advice.pop("examples"))
-    return spec_from_folder(
+def _pocket() -> Iterable[ModelSpec]:
+    """The embedded model and its few-step student; what each recommends travels with its weights in ``studio.json``."""
+    pocket = spec_from_folder(
         "pocket",
         POCKET_FOLDER,
         title="Pocket",
-        description="Small, embedded, trained by this project: simple shapes and places with their sounds. No GPU needed.",
+        description="Small, embedded, trained by this project: a cartoon world with its sounds. No GPU needed.",
         licence="Apache-2.0",
-        defaults=Defaults(**advice),
-        examples=examples,
         max_side=512,
         max_frames=121,
         image_crf=0,
         sha256=json.loads((POCKET_FOLDER / "sha256.json").read_text()),
+        upscaler=str(POCKET_UPSCALER_FOLDER) if (POCKET_UPSCALER_FOLDER / "config.json").is_file() else "",
+        **_advice(POCKET_FOLDER),
     )
+    yield pocket
+    if (POCKET_FAST_FOLDER / "studio.json").is_file():
+        yield replace(
+            pocket,
+            id="pocket-fast",
+            title="Pocket fast",
+            description="Pocket in six steps without guidance: for drafts, several times as fast.",
+            adapter=str(POCKET_FAST_FOLDER),
+            **_advice(POCKET_FAST_FOLDER),
+        )
+
+
+def _advice(folder: Path) -> dict[str, Any]:
+    """Recommended settings and example prompts of a released folder."""
+    advice = json.loads((folder / "studio.json").read_text())
+    return {"examples": tuple(advice.pop("examples")), "defaults": Defaults(**advice)}
 
 
 def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
@@ -148,6 +185,7 @@ def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
         vae = json.loads((folder / "vae" / "config.json").read_text())
         transformer = json.loads((folder / "transformer" / "config.json").read_text())
         index = json.loads((folder / "model_index.json").read_text())
+        vocabulary = Vocabulary.in_folder(folder)
     except (OSError, ValueError) as error:
         raise ModelNotFound(f"model {model_id}: {folder} is not a diffusers model folder ({error}).", field="model") from None
     if index.get("_class_name") != "LTX2Pipeline":
@@ -172,6 +210,7 @@ def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
         use_cross_timestep=bool(transformer.get("use_cross_timestep", transformer.get("cross_attn_mod", False))),
         download_bytes=weights,
         memory_bytes=2 * weights,
+        vocabulary=vocabulary,
     )
     return replace(spec, **changes)
 
@@ -182,7 +221,7 @@ def published_models() -> tuple[ModelSpec, ...]:
         height=512, width=768, num_frames=121, frame_rate=24.0, num_inference_steps=8, sigmas=DISTILLED_SIGMAS, **UNGUIDED
     )
     return (
-        _pocket(),
+        *_pocket(),
         _ltx2(
             "ltx-2",
             "LTX-2",
@@ -269,6 +308,8 @@ def _check(request: GenerationRequest, spec: ModelSpec) -> None:
             f"frame_rate is {request.frame_rate:g}; {spec.title} plays {low:g} to {high:g} frames a second: use {nearest:g}.",
             field="frame_rate",
         )
+    if request.upscale not in spec.upscale_factors:
+        raise InvalidRequest(f"upscale is {request.upscale}, but {spec.title} has no upscaler: use 1.", field="upscale")
     for name in ("stg_scale", "audio_stg_scale"):
         if getattr(request, name) > 0 and not spec.stg_blocks:
             raise InvalidRequest(f"{name} is above 0, but {spec.title} has no perturbed attention: use 0.", field=name)

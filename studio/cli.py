@@ -127,5 +127,22 @@ def restore(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def train(context: typer.Context) -> None:
     """Train the embedded model; everything after it goes to `python -m pipelines.training`."""
-    finished = subprocess.run([sys.executable, "-m", "pipelines.training", *context.args], check=False)
+    _hand_over("pipelines.training", context.args)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def dataset(context: typer.Context) -> None:
+    """Export the embedded model's world as a folder of clips; everything after it goes to `python -m pipelines.world`."""
+    _hand_over("pipelines.world", context.args)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def evaluate(context: typer.Context) -> None:
+    """Measure a model on held-out captions; everything after it goes to `python -m pipelines.metrics`."""
+    _hand_over("pipelines.metrics", context.args)
+
+
+def _hand_over(module: str, arguments: list[str]) -> None:
+    """Run a module in a process of its own, because this one never loads torch; exits as it does."""
+    finished = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
     raise typer.Exit(finished.returncode if finished.returncode in (0, 2) else 1)

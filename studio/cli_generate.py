@@ -6,18 +6,20 @@ import inspect
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
 from pipelines.contract import MEDIA_REFERENCE, Clip, GenerationRequest, InvalidRequest, Metric, Preview, Progress, parse_request
+from pipelines.vocabulary import Unknown
 from studio.terminal import answer, failures, settings_with
 
 _NOT_OPTIONS = ("kind", "prompt")
+_NAMED = 5
 # The libraries that load a model paint bars and warnings of their own; the worker process inherits this.
 _QUIET = {
     "TQDM_DISABLE": "1",
@@ -33,8 +35,8 @@ def command() -> Callable[..., None]:
 
     def generate(prompt: str, out: Path | None, as_json: bool, **given: Any) -> None:
         with failures(as_json):
-            clip = _make(prompt, out, as_json, {name: value for name, value in given.items() if value is not None})
-            answer(_told(clip), as_json, lambda: _say(clip))
+            clip, unknown = _make(prompt, out, as_json, {name: value for name, value in given.items() if value is not None})
+            answer(_told(clip, unknown), as_json, lambda: _say(clip))
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
@@ -60,23 +62,32 @@ def _option(name: str) -> inspect.Parameter:
     """The option of one field; text for what has no plain type, so that the request itself says what is wrong with it."""
     field = GenerationRequest.model_fields[name]
     options = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
-    kind = next((kind for kind in options if kind in (int, float)), str)
-    choices = (
-        [str(choice.value) for choice in options[0]] if isinstance(options[0], type) and issubclass(options[0], Enum) else []
-    )
+    choices = _choices(options[0])
+    kind = next((kind for kind in (*options, *map(type, choices)) if kind in (int, float)), str)
     text = {"first_frame": "An image file that the clip starts from.", "sigmas": "Noise levels, such as 1.0,0.75,0.5,0.25."}.get(
         name
     )
     shown = text or field.description or ""
     if choices:
-        shown += f" One of: {', '.join(choices)}."
+        shown += f" One of: {', '.join(map(str, choices))}."
     option = typer.Option(
-        None, f"--{name.replace('_', '-')}", help=shown, metavar=kind.__name__.upper() if not choices else "|".join(choices)
+        None,
+        f"--{name.replace('_', '-')}",
+        help=shown,
+        metavar=kind.__name__.upper() if not choices else "|".join(map(str, choices)),
     )
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind | None, default=option)
 
 
-def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> Clip:
+def _choices(kind: Any) -> list[str | int]:
+    """The values of an enumeration or a ``Literal``; empty for any other type."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [str(choice.value) for choice in kind]
+    return list(get_args(kind)) if get_origin(kind) is Literal else []
+
+
+def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> tuple[Clip, tuple[Unknown, ...]]:
+    """The clip, and the words of its prompt that its model does not know; those are told before the work begins."""
     from pipelines.registry import ModelCatalogue
     from studio.workers.local import run_once
 
@@ -91,11 +102,23 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
         parse_request({"prompt": prompt, **given})
         if frame is not None:
             given["first_frame"] = _first_frame(frame, Path(folder), settings)
-        request = ModelCatalogue.with_folders(settings.models).complete(parse_request({"prompt": prompt, **given}))
+        catalogue = ModelCatalogue.with_folders(settings.models)
+        request = catalogue.complete(parse_request({"prompt": prompt, **given}))
         path = _target(out, request)
+        unknown = catalogue.get(request.model).unknown_words(request.prompt)
+        if unknown and not quiet:
+            typer.echo(f"{request.model} does not know {_named(unknown)}.", err=True)
         media_dir = settings.media_dir if frame is not None and MEDIA_REFERENCE.fullmatch(frame) else Path(folder)
         with _progress(quiet) as on_event:
-            return run_once(settings, request, on_event, path=path, media_dir=media_dir)
+            return run_once(settings, request, on_event, path=path, media_dir=media_dir), unknown
+
+
+def _named(unknown: Sequence[Unknown]) -> str:
+    """A handful of unknown words, each with its nearest, and how many there are more."""
+    named = [f"“{each.word[:60]}”" + (f" (nearest: “{each.nearest}”)" if each.nearest else "") for each in unknown[:_NAMED]]
+    if len(unknown) > _NAMED:
+        named.append(f"{len(unknown) - _NAMED} more")
+    return ", ".join(named[:-1]) + (" and " if len(named) > 1 else "") + named[-1]
 
 
 def _numbers(text: str) -> list[float]:
@@ -173,9 +196,10 @@ def _progress(quiet: bool) -> Iterator[OnEvent]:
         yield show
 
 
-def _told(clip: Clip) -> dict[str, Any]:
+def _told(clip: Clip, unknown: Sequence[Unknown]) -> dict[str, Any]:
     told = clip.model_dump(mode="json")
-    return {"path": told.pop("path"), "seed": clip.request.seed, **told}
+    words = [{"word": each.word, "nearest": each.nearest} for each in unknown]
+    return {"path": told.pop("path"), "seed": clip.request.seed, **told, "unknown_words": words}
 
 
 def _say(clip: Clip) -> None:

@@ -46,6 +46,7 @@ WALLS = [
     ),
     ("studio.workers", ("studio.ui", "studio.api", "studio.web", "studio.cli", "studio.studio", "gradio", "fastapi")),
     ("pipelines.contract", ("pipelines.", "numpy", *HEAVY)),
+    ("pipelines.vocabulary", ("pipelines.", "numpy", *HEAVY)),
     ("pipelines.registry", ("pipelines.engine", "pipelines.nodes", "pipelines.models", "numpy", *HEAVY)),
     ("pipelines.graph", ("pipelines.engine", "pipelines.nodes", "pipelines.models", "numpy", *HEAVY)),
     ("pipelines.clip_io", HEAVY),

@@ -14,7 +14,7 @@ from pipelines.models.ltx2.latents import pack_audio, pack_video
 from pipelines.training.mel import log_mel
 from pipelines.training.recipes import Recipe
 from pipelines.world import make_clip
-from pipelines.world.scene import Scene, sample
+from pipelines.world.scene import Scene, from_record, sample
 
 
 @torch.inference_mode()
@@ -48,7 +48,7 @@ def load_latents(paths: list[Path]) -> tuple[list[Scene], torch.Tensor, torch.Te
     if not paths:
         raise FileNotFoundError("no latents yet: run the stage 'latents' first")
     parts = [torch.load(path, weights_only=True) for path in paths]
-    scenes = [Scene(**row) for part in parts for row in part["scenes"]]
+    scenes = [from_record(row) for part in parts for row in part["scenes"]]
     return scenes, torch.cat([part["video"] for part in parts]).float(), torch.cat([part["audio"] for part in parts]).float()
 
 

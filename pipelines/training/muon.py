@@ -1,7 +1,8 @@
-"""Muon for the matrices inside transformers (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+"""Muon for matrices and convolutions inside a network (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
-torch's own ``torch.optim.Muon`` always orthogonalises in bfloat16, one matrix at a time. A CPU without bfloat16 arithmetic
-then spends 7.5 s of a 10 s training step on it; in float32, equal shapes stacked, it is about 0.7 s.
+torch's own ``torch.optim.Muon`` takes matrices only, not convolutions, and always orthogonalises in bfloat16, one matrix at a
+time. A CPU without bfloat16 arithmetic then spends 7.5 s of a 10 s training step on it; in float32, equal shapes stacked, it
+is about 0.7 s.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import nn
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
+_MOST_ROWS = 128
 
 
 class Muon(torch.optim.Optimizer):
@@ -42,11 +44,23 @@ class Muon(torch.optim.Optimizer):
             assert gradient is not None
             velocity = state.setdefault("momentum_buffer", torch.zeros_like(matrix))
             velocity.lerp_(gradient, 1 - group["momentum"])
-            wanted.append(gradient.lerp(velocity, group["momentum"]))
-        length = group["lr"] * 0.2 * max(matrices[0].shape) ** 0.5
-        for matrix, direction in zip(matrices, orthogonalize(torch.stack(wanted)), strict=True):
+            wanted.append(as_matrices(gradient.lerp(velocity, group["momentum"])))
+        length = group["lr"] * 0.2 * max(wanted[0].shape[1:]) ** 0.5
+        directions = orthogonalize(torch.cat(wanted)).split([len(each) for each in wanted])
+        for matrix, direction in zip(matrices, directions, strict=True):
             matrix.mul_(1 - group["lr"] * group["weight_decay"])
-            matrix.add_(direction.to(matrix.dtype), alpha=-length)
+            matrix.add_(direction.reshape(matrix.shape).to(matrix.dtype), alpha=-length)
+
+
+def as_matrices(weight: torch.Tensor) -> torch.Tensor:
+    """A weight as ``[K, N, M]``: a convolution's kernel is one row for each output channel, many rows go in groups.
+
+    A group has at most 128 rows, because the work grows with their square.
+    """
+    flat = weight.flatten(1)
+    rows = flat.shape[0]
+    groups = rows // _MOST_ROWS if weight.ndim > 2 and rows > _MOST_ROWS and rows % _MOST_ROWS == 0 else 1
+    return flat.unflatten(0, (groups, -1))
 
 
 def orthogonalize(matrices_KNM: torch.Tensor) -> torch.Tensor:
@@ -54,9 +68,17 @@ def orthogonalize(matrices_KNM: torch.Tensor) -> torch.Tensor:
     a, b, c = _COEFFICIENTS
     tall = matrices_KNM.shape[1] > matrices_KNM.shape[2]
     made = matrices_KNM.mT if tall else matrices_KNM
-    made = made.bfloat16() if made.is_cuda else made.float()
+    made = made.bfloat16() if has_bfloat16(made.device) else made.float()
     made = made / made.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(_ITERATIONS):
         gram = made @ made.mT
         made = torch.baddbmm(made, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), made, beta=a)
     return made.mT if tall else made
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether ``device`` has instructions for bfloat16: training then computes in it, over float32 weights, 1.5 times as fast."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

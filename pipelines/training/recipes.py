@@ -9,6 +9,8 @@ from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLLTX2Video, FlowMatchE
 from diffusers.pipelines.ltx2 import LTX2TextConnectors, LTX2Vocoder
 from transformers import Gemma3TextConfig, Gemma3TextModel
 
+from pipelines.models.upscaler import FrameUpscaler
+
 
 @dataclass(frozen=True)
 class Sound:
@@ -39,24 +41,31 @@ class Recipe:
     num_frames: int = 25
     frame_rate: float = 12.0
     sound: Sound = field(default_factory=Sound)
-    video_latent_channels: int = 64
-    vae_widths: tuple[int, ...] = (64, 128)
+    video_latent_channels: int = 128
+    vae_width: int = 128
     audio_latent_channels: int = 1
     vocoder_width: int = 128
+    upscaler_width: int = 64
+    upscaler_blocks: int = 4
     video_width: int = 192
     audio_width: int = 96
     heads: int = 4
     layers: int = 6
     text_width: int = 128
     text_layers: int = 2
-    prompt_tokens: int = 48
-    clips: int = 2500
-    video_stills: Optimization = Optimization(learning_rate=2e-3, batch_size=16)
-    video_vae: Optimization = Optimization(learning_rate=1e-3, batch_size=4)
+    prompt_tokens: int = 64
+    clips: int = 4000
+    video_vae: Optimization = Optimization(learning_rate=2e-4, batch_size=6)
     audio_vae: Optimization = Optimization(learning_rate=1.5e-3, batch_size=8)
     video_decoder: Optimization = Optimization(learning_rate=8e-4, batch_size=2)
     vocoder: Optimization = Optimization(learning_rate=1.5e-3, batch_size=8)
     transformer: Optimization = Optimization(learning_rate=2e-3, batch_size=32)
+    distillation: Optimization = Optimization(learning_rate=1e-3, batch_size=16, ema_decay=0.99, warmup_steps=20)
+    adapter_rank: int = 16
+    upscaler: Optimization = Optimization(learning_rate=2e-3, batch_size=16, weight_decay=0.0)
+    picture_reader: Optimization = Optimization(learning_rate=1.5e-3, batch_size=8)
+    sound_reader: Optimization = Optimization(learning_rate=2e-3, batch_size=24)
+    sync_reader: Optimization = Optimization(learning_rate=2e-3, batch_size=16)
 
     @property
     def duration_s(self) -> float:
@@ -85,16 +94,19 @@ def pocket() -> Recipe:
 
 
 def build_video_vae(recipe: Recipe) -> AutoencoderKLLTX2Video:
-    """32x32 pixels and 4 frames a cell; 8-pixel patches make it about ten times cheaper than 4-pixel ones."""
-    levels = len(recipe.vae_widths)
+    """32x32 pixels and 4 frames a cell; 16-pixel patches: most of the work is done on few, wide cells, which is cheapest.
+
+    The encoder is little more than its projections; the weights go where pictures are made.
+    """
+    wide = recipe.vae_width
     return AutoencoderKLLTX2Video(
-        latent_channels=recipe.video_latent_channels, block_out_channels=recipe.vae_widths,
-        down_block_types=("LTX2VideoDownBlock3D",) * levels, layers_per_block=(1,) * (levels + 1),
-        spatio_temporal_scaling=(True,) * levels, downsample_type=("spatiotemporal",) * levels,
-        decoder_block_out_channels=recipe.vae_widths, decoder_layers_per_block=(1,) * (levels + 1),
-        decoder_spatio_temporal_scaling=(True,) * levels, decoder_inject_noise=(False,) * (levels + 1),
-        decoder_causal=False, decoder_spatial_padding_mode="zeros", upsample_residual=(True,) * levels,
-        upsample_factor=(2,) * levels, upsample_type=("spatiotemporal",) * levels, patch_size=8, patch_size_t=1,
+        latent_channels=recipe.video_latent_channels, block_out_channels=(wide,) * 3,
+        down_block_types=("LTX2VideoDownBlock3D",) * 3, layers_per_block=(1, 0, 0, 0),
+        spatio_temporal_scaling=(True,) * 3, downsample_type=("temporal", "temporal", "spatial"),
+        decoder_block_out_channels=(wide,) * 3, decoder_layers_per_block=(2, 0, 0, 1),
+        decoder_spatio_temporal_scaling=(True,) * 3, decoder_inject_noise=(False,) * 4,
+        decoder_causal=False, decoder_spatial_padding_mode="zeros", upsample_residual=(True,) * 3,
+        upsample_factor=(2, 1, 1), upsample_type=("spatial", "temporal", "temporal"), patch_size=16, patch_size_t=1,
         spatial_compression_ratio=32, temporal_compression_ratio=4,
     )  # fmt: skip
 
@@ -116,6 +128,11 @@ def build_vocoder(recipe: Recipe) -> LTX2Vocoder:
         upsample_kernel_sizes=[16, 8, 16], upsample_factors=[8, 4, 8], resnet_kernel_sizes=[3, 7],
         resnet_dilations=[[1, 3], [1, 3]], output_sampling_rate=recipe.sound.sample_rate,
     )  # fmt: skip
+
+
+def build_upscaler(recipe: Recipe) -> FrameUpscaler:
+    """Four times the width and height; most of it works at half the decoder's resolution, where a pixel costs a quarter."""
+    return FrameUpscaler(width=recipe.upscaler_width, num_blocks=recipe.upscaler_blocks)
 
 
 def build_transformer(recipe: Recipe) -> LTX2VideoTransformer3DModel:

@@ -12,12 +12,17 @@ import torch
 from diffusers import LTX2Pipeline
 from safetensors.torch import load_file
 from torch import nn
+from transformers import GemmaTokenizer
 
+from pipelines.models.ltx2.load import ADAPTER_FILE
+from pipelines.training.distillation import STEPS, Student
 from pipelines.training.latents import load_latents, statistics
 from pipelines.training.recipes import Recipe, build_audio_vae, build_scheduler, build_video_vae, build_vocoder
 from pipelines.training.tokenizer import build_tokenizer
 from pipelines.training.trainer import begin_with, load_average
 from pipelines.training.transformer import Denoiser
+from pipelines.vocabulary import FILE as VOCABULARY
+from pipelines.world.words import words
 
 EXAMPLES = (
     "a red ball bouncing on grass",
@@ -59,17 +64,36 @@ def assemble(recipe: Recipe, folder: Path) -> LTX2Pipeline:
 def adopt(recipe: Recipe, source: Path, folder: Path) -> None:
     """The opposite of ``release``: checkpoints in ``folder`` that begin with the released weights in ``source``.
 
-    Raises ``FileNotFoundError`` when a component is missing.
+    A recipe that has grown since keeps what fits: of a tensor of another shape the part that both have, of the words those
+    that both know. Raises ``FileNotFoundError`` when a component is missing.
     """
-    vae, denoiser = build_video_vae(recipe), Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens)))
+    tokenizer = build_tokenizer(recipe.prompt_tokens)
+    vae, denoiser = build_video_vae(recipe), Denoiser(recipe, len(tokenizer))
     single: dict[str, nn.Module] = {"vae": vae, "audio_vae": build_audio_vae(recipe), "vocoder": build_vocoder(recipe)}
     for name, module in (single | dict(denoiser.named_children())).items():
-        module.load_state_dict(load_file(next((source / name).glob("*.safetensors"), source / name / "model.safetensors")))
-    for stage in ("video_stills", "video_vae"):
-        begin_with(vae, folder, stage)
+        released = load_file(next((source / name).glob("*.safetensors"), source / name / "model.safetensors"))
+        if name == "text_encoder":
+            released["embed_tokens.weight"] = _words_moved(released["embed_tokens.weight"], source, tokenizer.get_vocab())
+        _copy_overlap(module, released)
+    begin_with(vae, folder, "video_vae")
     for stage in ("audio_vae", "vocoder"):
         begin_with(single[stage], folder, stage)
     begin_with(denoiser, folder, "transformer")
+
+
+def _words_moved(rows: torch.Tensor, source: Path, vocabulary: dict[str, int]) -> torch.Tensor:
+    """Embeddings in the order of ``vocabulary``; unknown words get the rows of ``<unk>``."""
+    known = GemmaTokenizer.from_pretrained(source / "tokenizer").get_vocab()
+    order = [known.get(token, known["<unk>"]) for token in sorted(vocabulary, key=lambda token: vocabulary[token])]
+    return rows[order]
+
+
+@torch.no_grad()
+def _copy_overlap(module: nn.Module, released: dict[str, torch.Tensor]) -> None:
+    for name, held in module.state_dict().items():
+        part = released[name]
+        where = tuple(slice(0, min(ours, theirs)) for ours, theirs in zip(held.shape, part.shape, strict=True))
+        held[where].copy_(part[where])
 
 
 def advice(recipe: Recipe) -> dict[str, Any]:
@@ -88,6 +112,7 @@ def release(recipe: Recipe, folder: Path, target: Path) -> dict[str, str]:
     shutil.rmtree(fresh, ignore_errors=True)
     pipeline.save_pretrained(fresh)
     (fresh / "studio.json").write_text(json.dumps(advice(recipe), indent=2) + "\n")
+    (fresh / VOCABULARY).write_text(json.dumps(words(), indent=1) + "\n")
     card = target / "README.md"
     if card.exists():
         shutil.copy(card, fresh / card.name)
@@ -96,4 +121,17 @@ def release(recipe: Recipe, folder: Path, target: Path) -> dict[str, str]:
     (fresh / "sha256.json").write_text(json.dumps(manifest, indent=2) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     fresh.replace(target)
+    return manifest
+
+
+def release_fast(recipe: Recipe, folder: Path, target: Path) -> dict[str, str]:
+    """Write the distilled adapter to ``target`` in half precision, replacing all but its README.md; returns its manifest."""
+    student = Student(Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens))), recipe.adapter_rank)
+    load_average(student, folder, "distillation")
+    target.mkdir(parents=True, exist_ok=True)
+    student.denoiser.transformer.half().save_lora_adapter(target, weight_name=ADAPTER_FILE)
+    studio = advice(recipe) | dict(num_inference_steps=STEPS, guidance_scale=1.0, audio_guidance_scale=1.0)
+    (target / "studio.json").write_text(json.dumps(studio, indent=2) + "\n")
+    manifest = {name: hashlib.sha256((target / name).read_bytes()).hexdigest() for name in (ADAPTER_FILE, "studio.json")}
+    (target / "sha256.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from transformers import GemmaTokenizer
 
-from pipelines.world.captions import VOCABULARY
-from pipelines.world.scene import COLOURS
+from pipelines.world.words import vocabulary
 
 _SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
 
@@ -15,21 +14,17 @@ def build_tokenizer(max_tokens: int) -> GemmaTokenizer:
 
     A word's merges join it letter by letter from the left, so that ``bo`` + ``u`` + ... ends in one token.
     """
-    vocabulary = {token: index for index, token in enumerate(_SPECIAL)}
+    tokens = {token: index for index, token in enumerate(_SPECIAL)}
     for byte in range(256):
-        vocabulary.setdefault(f"<0x{byte:02X}>", len(vocabulary))
+        tokens.setdefault(f"<0x{byte:02X}>", len(tokens))
     for letter in "▁" + "".join(map(chr, range(33, 127))):
-        vocabulary.setdefault(letter, len(vocabulary))
+        tokens.setdefault(letter, len(tokens))
     merges: dict[tuple[str, str], None] = {}
-    words = _words()
+    words = vocabulary()
     # A space becomes the mark before the next word, so a word inside a prompt begins with it; only the first does not.
     # Marked merges come first: else "at" would be joined inside "that" before the whole word is.
     for written in [f"▁{word}" for word in words] + [word.capitalize() for word in words] + words:
         for end in range(2, len(written) + 1):
             merges.setdefault((written[: end - 1], written[end - 1]))
-            vocabulary.setdefault(written[:end], len(vocabulary))
-    return GemmaTokenizer(vocab=vocabulary, merges=list(merges), model_max_length=max_tokens)
-
-
-def _words() -> list[str]:
-    return sorted({*VOCABULARY.split(), *COLOURS, "a", "an", "the", "and"})
+            tokens.setdefault(written[:end], len(tokens))
+    return GemmaTokenizer(vocab=tokens, merges=list(merges), model_max_length=max_tokens)

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipelines.training.muon import Muon
+from pipelines.training.muon import Muon, has_bfloat16
 from pipelines.training.recipes import Optimization
 
 
@@ -59,7 +59,7 @@ class Logged:
 
 
 class _Optimizers:
-    """Muon for the matrices inside transformers, AdamW for everything else."""
+    """Muon for the matrices and kernels inside a network, AdamW for everything else: vectors, first and last layers."""
 
     def __init__(self, model: nn.Module, settings: Optimization, *, use_muon: bool) -> None:
         matrices = [p for name, p in model.named_parameters() if use_muon and _is_hidden_matrix(name, p)]
@@ -81,7 +81,9 @@ class _Optimizers:
 
 
 def _is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
-    return parameter.ndim == 2 and "blocks." in name and "table" not in name
+    is_kernel = parameter.ndim == 5 and not name.endswith(("conv_in.conv.weight", "conv_out.conv.weight"))
+    is_matrix = parameter.ndim == 2 and "blocks." in name and "table" not in name
+    return parameter.requires_grad and (is_kernel or is_matrix)
 
 
 def rate(share: float, steps: int, settings: Optimization) -> float:
@@ -95,7 +97,8 @@ def train(stage: Stage, folder: Path, budget: Budget, *, resume: bool, use_muon:
     """Train ``stage`` until its budget is spent in all runs; yields a log line now and then, and at the end.
 
     The averaged weights end in ``stage.model``; checkpoints are ``<folder>/<stage>.pt``. A run that was stopped and
-    resumed makes the same weights as one that was not, as far as the budget is in steps.
+    resumed makes the same weights as one that was not, as far as the budget is in steps. Each line is also added to
+    ``<folder>/<stage>.log.jsonl``, from which loss curves are drawn.
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"{stage.name}.pt"
@@ -117,16 +120,13 @@ def train(stage: Stage, folder: Path, budget: Budget, *, resume: bool, use_muon:
             run.save(checkpoint)
         if at_end or run.spent_s - logged_s >= budget.log_s:
             logged_s = run.spent_s
-            yield Logged(stage.name, run.spent_s / 60, run.steps, {name: float(value.detach()) for name, value in losses.items()})
+            line = Logged(
+                stage.name, run.spent_s / 60, run.steps, {name: float(value.detach()) for name, value in losses.items()}
+            )
+            with (folder / f"{stage.name}.log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(asdict(line)) + "\n")
+            yield line
     model.load_state_dict(run.average.state_dict())
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether ``device`` has instructions for bfloat16: training then computes in it, over float32 weights, 1.5 times as fast."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 @dataclass

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
+from transformers import GemmaTokenizer
 
 from pipelines.training.recipes import (
     Optimization,
@@ -43,8 +44,88 @@ class Denoiser(nn.Module):
         self.transformer = build_transformer(recipe)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Noisy latents of both streams ``[B, N, C]`` and ``[B, L, D]``; ``keep`` ``[N]`` is 1 where the picture is given clean."""
+
+    video: torch.Tensor
+    audio: torch.Tensor
+    keep: torch.Tensor | None = None
+
+    @classmethod
+    def noised(cls, video: torch.Tensor, audio: torch.Tensor, sigma: torch.Tensor, keep: torch.Tensor | None) -> Batch:
+        """Clean latents moved towards fresh noise by ``sigma`` ``[B]``, but for what is kept."""
+        return cls(video, audio, keep).moved(
+            torch.randn_like(video) - video, torch.randn_like(audio) - audio, sigma[:, None, None]
+        )
+
+    def moved(self, video_velocity: torch.Tensor, audio_velocity: torch.Tensor, by: torch.Tensor) -> Batch:
+        """One Euler step of ``by`` ``[B, 1, 1]``; what is kept stays."""
+        step = video_velocity * by if self.keep is None else video_velocity * by * (1 - self.keep)[:, None]
+        return Batch(self.video + step, self.audio + audio_velocity * by, self.keep)
+
+    def doubled(self) -> Batch:
+        """The same batch twice, for two texts."""
+        return Batch(self.video.repeat(2, 1, 1), self.audio.repeat(2, 1, 1), self.keep)
+
+
+def grid(recipe: Recipe) -> tuple[int, int, int]:
+    """Latent frames, rows and columns of a clip."""
+    side = recipe.size // 32
+    return (recipe.num_frames - 1) // 4 + 1, side, side
+
+
+def first_frame(recipe: Recipe, device: torch.device) -> torch.Tensor:
+    """The ``keep`` of image-to-clip: ``[N]``, 1 for the tokens of the first latent frame."""
+    frames, height, width = grid(recipe)
+    keep = torch.zeros(frames * height * width, device=device)
+    keep[: height * width] = 1.0
+    return keep
+
+
+def velocity(
+    model: Denoiser, recipe: Recipe, noisy: Batch, text: tuple[torch.Tensor, ...], sigma: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The transformer's velocities of both streams at the noise levels ``sigma`` ``[B]``."""
+    frames, height, width = grid(recipe)
+    timestep = 1000 * sigma
+    times = {"timestep": timestep}
+    if noisy.keep is not None:
+        times = {"timestep": timestep[:, None] * (1 - noisy.keep), "audio_timestep": timestep}
+    made: tuple[torch.Tensor, torch.Tensor] = model.transformer(
+        hidden_states=noisy.video,
+        audio_hidden_states=noisy.audio,
+        encoder_hidden_states=text[0],
+        audio_encoder_hidden_states=text[1],
+        encoder_attention_mask=text[2],
+        audio_encoder_attention_mask=text[2],
+        sigma=timestep,
+        num_frames=frames,
+        height=height,
+        width=width,
+        fps=recipe.frame_rate,
+        audio_num_frames=noisy.audio.shape[1],
+        use_cross_timestep=True,
+        return_dict=False,
+        **times,
+    )
+    return made
+
+
+def encode_texts(model: Denoiser, tokenizer: GemmaTokenizer, texts: list[str], length: int) -> tuple[torch.Tensor, ...]:
+    """As ``conditioning.encode_prompt``, with gradients: text for the picture, text for the sound, mask."""
+    device = next(model.parameters()).device
+    tokens = tokenizer(
+        texts, padding="max_length", padding_side="left", max_length=length, truncation=True, return_tensors="pt"
+    ).to(device)
+    encoded = model.text_encoder(**tokens, output_hidden_states=True)
+    states = torch.stack(encoded.hidden_states, dim=-1).flatten(2, 3)
+    made: tuple[torch.Tensor, ...] = model.connectors(states, tokens.attention_mask, padding_side="left")
+    return made
+
+
 class TransformerStage:
-    """Velocity prediction on normalised latents; a share of batches keeps the first latent frame clean."""
+    """Velocity prediction on normalised latents; a share of batches keeps the first latent frame clean (image to clip)."""
 
     name = "transformer"
 
@@ -54,8 +135,6 @@ class TransformerStage:
         self._tokenizer = build_tokenizer(recipe.prompt_tokens)
         self.rng = np.random.default_rng(seed)
         self._to_compile = compiled
-        side = recipe.size // 32
-        self._grid = ((recipe.num_frames - 1) // 4 + 1, side, side)
 
     def losses(self, share: float) -> dict[str, torch.Tensor]:
         """Mean squared velocity error of both streams."""
@@ -63,67 +142,28 @@ class TransformerStage:
             for block in self.model.transformer.transformer_blocks:
                 block.compile(dynamic=False)
             self._to_compile = False
-        device, batch = self._data.video_KND.device, self.optimization.batch_size
-        rows = torch.from_numpy(self.rng.integers(0, len(self._data.scenes), batch)).to(device)
+        device, size = self._data.video_KND.device, self.optimization.batch_size
+        rows = torch.from_numpy(self.rng.integers(0, len(self._data.scenes), size)).to(device)
         video, audio = self._data.video_KND[rows], self._data.audio_KND[rows]
         # Logit-normal times, shifted a little towards noise as the sampler is (Esser et al. 2024, arXiv:2403.03206).
-        sigma = torch.sigmoid(torch.randn(batch, device=device) + 0.3)[:, None, None]
+        sigma = torch.sigmoid(torch.randn(size, device=device) + 0.3)
         video_noise, audio_noise = torch.randn_like(video), torch.randn_like(audio)
-        noisy, audio_noisy = torch.lerp(video, video_noise, sigma), torch.lerp(audio, audio_noise, sigma)
-        keep = torch.zeros(video.shape[1], device=device)
-        if self.rng.random() < _FIRST_FRAME_SHARE:
-            keep[: self._grid[1] * self._grid[2]] = 1.0
-            noisy = torch.where(keep[:, None] > 0, video, noisy)
-        made, audio_made = self._velocity(rows, noisy, audio_noisy, sigma.flatten(), keep)
-        moving = (1 - keep)[:, None]
-        error = ((made - (video_noise - video)).square() * moving).sum() / (moving.sum() * batch * video.shape[2])
+        keep = first_frame(self._recipe, device) if self.rng.random() < _FIRST_FRAME_SHARE else None
+        noisy = Batch(video, audio, keep).moved(video_noise - video, audio_noise - audio, sigma[:, None, None])
+        words = [self._words(int(row)) for row in rows]
+        text = encode_texts(self.model, self._tokenizer, words, self._recipe.prompt_tokens)
+        made, audio_made = velocity(self.model, self._recipe, noisy, text, sigma)
+        error = _mean_over((made - (video_noise - video)).square(), keep)
         audio_error = (audio_made - (audio_noise - audio)).square().mean()
         return {"loss": error + _AUDIO_WEIGHT * audio_error, "video": error, "audio": audio_error}
-
-    def _velocity(
-        self, rows: torch.Tensor, video: torch.Tensor, audio: torch.Tensor, sigma: torch.Tensor, keep: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        text, audio_text, mask = self._encode([self._words(int(row)) for row in rows])
-        frames, height, width = self._grid
-        timestep = 1000 * sigma
-        times = {"timestep": timestep}
-        if keep.any():
-            times = {"timestep": timestep[:, None] * (1 - keep), "audio_timestep": timestep}
-        made: tuple[torch.Tensor, torch.Tensor] = self.model.transformer(
-            hidden_states=video,
-            audio_hidden_states=audio,
-            encoder_hidden_states=text,
-            audio_encoder_hidden_states=audio_text,
-            encoder_attention_mask=mask,
-            audio_encoder_attention_mask=mask,
-            sigma=timestep,
-            num_frames=frames,
-            height=height,
-            width=width,
-            fps=self._recipe.frame_rate,
-            audio_num_frames=audio.shape[1],
-            use_cross_timestep=True,
-            return_dict=False,
-            **times,
-        )
-        return made
 
     def _words(self, row: int) -> str:
         return "" if self.rng.random() < _CAPTION_DROPOUT else caption(self._data.scenes[row], self.rng)
 
-    def _encode(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """As ``conditioning.encode_prompt``, with gradients."""
-        tokens = self._tokenizer(
-            texts,
-            padding="max_length",
-            padding_side="left",
-            max_length=self._recipe.prompt_tokens,
-            truncation=True,
-            return_tensors="pt",
-        ).to(self._data.video_KND.device)
-        encoded = self.model.text_encoder(**tokens, output_hidden_states=True)
-        states = torch.stack(encoded.hidden_states, dim=-1).flatten(2, 3)
-        made: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = self.model.connectors(
-            states, tokens.attention_mask, padding_side="left"
-        )
-        return made
+
+def _mean_over(error_BNC: torch.Tensor, keep: torch.Tensor | None) -> torch.Tensor:
+    """The mean error of what is not kept."""
+    if keep is None:
+        return error_BNC.mean()
+    moving = (1 - keep)[:, None]
+    return (error_BNC * moving).sum() / (moving.sum() * error_BNC.shape[0] * error_BNC.shape[2])

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.world.captions import caption
+from pipelines.world.motion import Events, events
 from pipelines.world.renderer import render
-from pipelines.world.scene import Scene, impact_times, sample
+from pipelines.world.scene import Scene, Subject, is_held_out, sample, sample_held_out
 from pipelines.world.sounds import synthesize
 
 
 @dataclass(frozen=True)
 class WorldClip:
-    """``frames`` ``[F, S, S, 3]`` uint8, ``waveform`` ``[n]`` float32, words, attributes and the seconds of impacts."""
+    """``frames`` ``[F, S, S, 3]`` uint8, ``waveform`` ``[n]`` float32, words, attributes and what happens when."""
 
     frames: np.ndarray
     waveform: np.ndarray
     caption: str
     scene: Scene
-    impacts_s: tuple[float, ...]
+    events: Events
 
 
 def make_clip(
@@ -33,8 +34,19 @@ def make_clip(
         waveform=synthesize(scene, duration_s, sample_rate),
         caption=caption(scene),
         scene=scene,
-        impacts_s=tuple(impact_times(scene, duration_s)),
+        events=events(scene, duration_s),
     )
 
 
-__all__ = ["Scene", "WorldClip", "caption", "impact_times", "make_clip", "sample"]
+__all__ = [
+    "Events",
+    "Scene",
+    "Subject",
+    "WorldClip",
+    "caption",
+    "events",
+    "is_held_out",
+    "make_clip",
+    "sample",
+    "sample_held_out",
+]

@@ -1,126 +1,210 @@
-"""One scene of the procedural world: a shape, where it is, what it does, and exactly when it is heard.
+"""One scene of the procedural world: who is where, what happens, how it is filmed and what is heard.
 
-Everything that is seen or heard later is a pure function of a ``Scene`` and time, so every clip comes with ground
-truth: attributes, positions, and the moments at which picture and sound must meet.
+Everything that is seen or heard later is a pure function of a ``Scene`` and time, so every clip comes with ground truth.
 """
 
 from __future__ import annotations
 
-import math
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-SHAPES = ("ball", "cube", "star", "triangle", "heart", "ring")
-COLOURS: dict[str, tuple[int, int, int]] = {
-    "red": (222, 40, 44),
-    "orange": (245, 138, 31),
-    "yellow": (248, 218, 50),
-    "green": (38, 166, 75),
-    "blue": (42, 92, 226),
-    "purple": (142, 62, 190),
-    "pink": (248, 130, 182),
-    "white": (244, 244, 246),
-}
-PLACES = ("grass", "night", "sea", "desert", "snow", "sunset")
-ACTIONS = ("bouncing", "drifting left", "drifting right", "rising", "growing", "shrinking", "dancing", "standing")
-SOUNDS = ("natural", "drums", "silence")
+from pipelines.world.words import ACTIONS, CAMERAS, COLOURS, LOOKS, PLACES, SHAPES, SPRITES, TALKERS, VEHICLES, VOICES
 
-GROUND = 0.80
-"""Height of the ground line, as a share of the picture from its top."""
+MATERIALS = ("rubber", "wood", "metal", "glass")
+MUSIC = ("drums", "electronic", "soft")
+SHAPE_MATERIALS = {"ball": "rubber", "cube": "wood", "star": "glass", "triangle": "wood", "heart": "rubber", "ring": "metal"}
+_METAL_THINGS = (*VEHICLES, "bell", "robot", "crown")
+_WOODEN_THINGS = ("gift", "guitar", "pumpkin", "carrot", "pineapple", "mushroom", "cookie", "umbrella", "turtle", "crab", "boat")
+PAIR_ACTIONS = ("colliding", "bouncing", "dancing", "standing still")
+_SOLO_ACTIONS = tuple(action for action in ACTIONS if action not in ("talking", "singing", "colliding"))
+IDENTITIES = 24
+"""How many talkers of each style there are."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing or character. ``drawing`` is one of two of a sprite, or the identity of a talker; shapes have a ``colour``."""
+
+    name: str
+    radius: float = 0.19
+    x: float = 0.5
+    drawing: int = 0
+    colour: str | None = None
+    material: str = "rubber"
+
+    @property
+    def is_shape(self) -> bool:
+        """Whether it is a plain geometric shape."""
+        return self.name in SHAPES
+
+    @property
+    def is_talker(self) -> bool:
+        """Whether it has a mouth."""
+        return self.name in TALKERS
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Attributes of one clip. Lengths are shares of the picture's side, times are seconds."""
+    """Attributes of one clip. Lengths are shares of the picture's side, times are seconds.
 
-    shape: str
-    colour: str
+    ``sound`` is ``natural`` (what action, place and voice sound like), a kind of music, or ``silence``. ``period_s`` is the
+    time between two impacts of a bounce, two collisions, or two beats; ``phase`` where in it the clip begins; ``direction``
+    where a roll or an orbit goes; ``seed`` decides what is said and every noise.
+    """
+
+    subjects: tuple[Subject, ...]
     place: str
     action: str
+    camera: str = "still"
+    look: str = "flat"
     sound: str = "natural"
-    radius: float = 0.17
-    x: float = 0.5
+    voice: str | None = None
     phase: float = 0.0
     period_s: float = 0.7
-    """Time between two impacts of a bounce or two beats of a dance."""
+    height: float = 0.42
+    direction: int = 1
+    seed: int = 0
 
     @property
-    def is_impacting(self) -> bool:
-        """Whether the shape strikes the ground at known moments."""
-        return self.action in ("bouncing", "dancing")
+    def subject(self) -> Subject:
+        """The first, or only, one."""
+        return self.subjects[0]
+
+    @property
+    def has_beat(self) -> bool:
+        """Whether there is music or a dance, so that ``period_s`` is a beat."""
+        return self.sound in MUSIC or self.action in ("dancing", "singing")
+
+    @property
+    def tempo(self) -> str | None:
+        """``slow`` below 100 beats a minute, ``fast`` above 135, ``None`` between, or where there is no music."""
+        if self.sound not in MUSIC:
+            return None
+        return "slow" if self.period_s > 0.6 else "fast" if self.period_s < 60 / 135 else None
 
 
-@dataclass(frozen=True)
-class Pose:
-    """Where the shape is at one moment: centre and radius in picture shares, turn in radians, squash 1 = none."""
+def from_record(record: dict[str, Any]) -> Scene:
+    """The scene that ``dataclasses.asdict`` turned into ``record``."""
+    subjects = tuple(Subject(**subject) for subject in record["subjects"])
+    return Scene(**{**record, "subjects": subjects})
 
-    x: float
-    y: float
-    radius: float
-    angle: float = 0.0
-    squash: float = 1.0
+
+def default_material(name: str) -> str:
+    """What a thing sounds like when nobody says what it is made of."""
+    if name in SHAPE_MATERIALS:
+        return SHAPE_MATERIALS[name]
+    return "metal" if name in _METAL_THINGS else "wood" if name in _WOODEN_THINGS else "rubber"
+
+
+def is_held_out(scene: Scene) -> bool:
+    """Whether the scene pairs a subject with a place, or with an action, that training never pairs: one pair in twelve."""
+    pairs = (f"{scene.subject.name}+{scene.place}", f"{scene.subject.name}+{scene.action}")
+    return not scene.subject.is_talker and any(zlib.crc32(pair.encode()) % 12 == 0 for pair in pairs)
 
 
 def sample(rng: np.random.Generator) -> Scene:
-    """A scene drawn evenly over attributes; positions and sizes vary a little around the middle."""
-    action = str(rng.choice(ACTIONS))
-    sound = "drums" if action == "dancing" else str(rng.choice(SOUNDS, p=(0.7, 0.15, 0.15)))
+    """A scene for training: drawn over all attributes, never one of the held-out combinations."""
+    while True:
+        scene = draw(rng)
+        if not is_held_out(scene):
+            return scene
+
+
+def sample_held_out(rng: np.random.Generator) -> Scene:
+    """A scene that training never shows: its attributes are known, their combination is not."""
+    while True:
+        scene = draw(rng)
+        if is_held_out(scene):
+            return scene
+
+
+def draw(rng: np.random.Generator) -> Scene:
+    """Any scene of the world."""
+    kind = str(rng.choice(("shape", "sprite", "talker", "pair"), p=(0.30, 0.38, 0.20, 0.12)))
+    voice = None
+    sound = str(rng.choice(("natural", *MUSIC, "silence"), p=(0.76, 0.05, 0.05, 0.05, 0.09)))
+    if kind == "talker":
+        action = str(rng.choice(("talking", "singing", "dancing", "standing still"), p=(0.55, 0.25, 0.1, 0.1)))
+        if action in ("talking", "singing"):
+            voice, sound = str(rng.choice(tuple(VOICES))), "natural"
+    else:
+        action = str(rng.choice(PAIR_ACTIONS if kind == "pair" else _SOLO_ACTIONS))
+    if action == "dancing" and sound == "natural":
+        sound = str(rng.choice(MUSIC))
     return Scene(
-        shape=str(rng.choice(SHAPES)),
-        colour=str(rng.choice(tuple(COLOURS))),
-        place=str(rng.choice(PLACES)),
+        subjects=tuple(_subjects(kind, rng)),
+        place=str(rng.choice(tuple(PLACES))),
         action=action,
+        camera=str(rng.choice(tuple(CAMERAS), p=(0.65, 0.07, 0.07, 0.07, 0.07, 0.07))),
+        look=str(rng.choice(tuple(LOOKS), p=(0.6, 0.1, 0.1, 0.1, 0.1))),
         sound=sound,
-        radius=float(rng.uniform(0.15, 0.19)),
-        x=float(rng.uniform(0.40, 0.60)),
-        phase=float(rng.uniform(0.0, 0.5)),
-        period_s=0.5 if action == "dancing" else float(rng.uniform(0.62, 0.78)),
+        voice=voice,
+        phase=float(rng.uniform(0.0, 1.0)),
+        period_s=_period(action, sound, rng),
+        height=float(rng.uniform(0.26, 0.46)),
+        direction=int(rng.choice((-1, 1))),
+        seed=int(rng.integers(2**31)),
     )
 
 
-def impact_times(scene: Scene, duration_s: float) -> list[float]:
-    """Seconds at which the shape touches the ground, within the clip; also the moments of its sound."""
-    if not scene.is_impacting:
-        return []
-    first = (1 - scene.phase) * scene.period_s
-    count = max(0, math.ceil((duration_s - first) / scene.period_s))
-    return [first + k * scene.period_s for k in range(count) if first + k * scene.period_s < duration_s]
+def _period(action: str, sound: str, rng: np.random.Generator) -> float:
+    if action == "colliding" or (action == "bouncing" and sound not in MUSIC):
+        return float(rng.uniform(0.62, 0.82)) * (1.25 if action == "colliding" else 1.0)
+    return 60 / float(rng.uniform(80, 160))
 
 
-def drum_times(scene: Scene, duration_s: float) -> list[float]:
-    """Seconds of the drum's beats: the dance's own beats, else a steady half second."""
-    if scene.sound != "drums":
-        return []
-    if scene.action == "dancing":
-        return impact_times(scene, duration_s)
-    return [0.5 * k for k in range(math.ceil(duration_s / 0.5))]
+def _subjects(kind: str, rng: np.random.Generator) -> Iterator[Subject]:
+    if kind == "talker":
+        name, drawing = str(rng.choice(tuple(TALKERS))), int(rng.integers(IDENTITIES))
+        yield Subject(name, float(rng.uniform(0.27, 0.31)), float(rng.uniform(0.46, 0.54)), drawing)
+    elif kind == "pair":
+        for x in (0.29, 0.71):
+            yield _thing(rng, float(rng.uniform(0.15, 0.17)), x)
+    else:
+        yield _thing(rng, float(rng.uniform(0.18, 0.22)), float(rng.uniform(0.42, 0.58)), is_shape=kind == "shape")
 
 
-def pose(scene: Scene, time_s: float, duration_s: float) -> Pose:
-    """The shape at ``time_s`` of a clip that lasts ``duration_s``."""
-    share = time_s / duration_s
-    beat = time_s / scene.period_s + scene.phase
-    within = beat % 1.0
-    rest = GROUND - scene.radius
+def _thing(rng: np.random.Generator, radius: float, x: float, is_shape: bool | None = None) -> Subject:
+    if is_shape is None:
+        is_shape = bool(rng.random() < 0.5)
+    if not is_shape:
+        name = str(rng.choice(tuple(SPRITES)))
+        return Subject(name, radius, x, int(rng.integers(2)), None, default_material(name))
+    name = str(rng.choice(tuple(SHAPES)))
+    material = default_material(name) if rng.random() < 0.6 else str(rng.choice(MATERIALS))
+    return Subject(name, radius, x, 0, str(rng.choice(tuple(COLOURS))), material)
+
+
+def sound_class(scene: Scene) -> str:
+    """What a listener would say this is: ``silence``, a kind of music, a voice, a material, a movement, or a place's ambience.
+
+    Movements are ``glide`` (rising, growing, shrinking) and ``whoosh`` (drifting, spinning, orbiting).
+    """
+    if scene.sound != "natural":
+        return scene.sound
     match scene.action:
-        case "bouncing":
-            height = 4 * within * (1 - within)  # a parabola that meets the ground at whole beats
-            near = min(within, 1 - within)
-            squash = 1 - 0.28 * max(0.0, 1 - near / 0.09)
-            return Pose(scene.x, rest - 0.42 * height + scene.radius * (1 - squash), scene.radius, 0.0, squash)
-        case "drifting left" | "drifting right":
-            way = 0.56 * (share - 0.5) * (-1 if scene.action.endswith("left") else 1)
-            return Pose(0.5 + way, 0.48 + 0.03 * math.sin(2 * math.pi * (share + scene.phase)), scene.radius)
-        case "rising":
-            return Pose(scene.x, rest - 0.44 * share, scene.radius)
-        case "growing":
-            return Pose(scene.x, 0.5, scene.radius * (0.55 + 1.15 * share))
-        case "shrinking":
-            return Pose(scene.x, 0.5, scene.radius * (1.70 - 1.15 * share))
-        case "dancing":
-            hop = 0.16 * abs(math.sin(math.pi * within))
-            side = 0.07 * math.sin(math.pi * beat)
-            return Pose(scene.x + side, rest - hop, scene.radius, 0.45 * math.sin(math.pi * beat))
+        case "talking" | "singing":
+            return f"{scene.voice} voice"
+        case "bouncing" | "colliding" | "falling" | "rolling":
+            return scene.subject.material
+        case "rising" | "growing" | "shrinking":
+            return "glide"
+        case "drifting left" | "drifting right" | "spinning" | "orbiting":
+            return "whoosh"
         case _:
-            return Pose(scene.x, rest, scene.radius)
+            return f"{scene.place} ambience"
+
+
+SOUND_CLASSES = (
+    "silence",
+    *MUSIC,
+    *(f"{voice} voice" for voice in VOICES),
+    *MATERIALS,
+    "glide",
+    "whoosh",
+    *(f"{place} ambience" for place in PLACES),
+)

@@ -31,6 +31,10 @@ class ModelCard(BaseModel):
     max_frames: int
     frame_rates: tuple[float, float]
     """Slowest and fastest, in frames a second."""
+    upscale_factors: tuple[int, ...]
+    """How many times as wide and high its clips can be made."""
+    has_vocabulary: bool
+    """Whether it knows certain words only: ``/models/{id}/words`` lists them."""
     download_bytes: int
     memory_bytes: int
     defaults: dict[str, Any]

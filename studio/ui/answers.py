@@ -12,7 +12,7 @@ from studio.owners import owner_of
 from studio.studio import Studio
 from studio.ui.form import NAMES, Values, defaults_of, duration_grid, request_of, sizes_of, values_of
 
-MODEL_BOUND = ("stg_scale", "audio_stg_scale")
+MODEL_BOUND = ("stg_scale", "audio_stg_scale", "upscale")
 """Settings that some models cannot use; the page leaves them out for those."""
 _KEPT = ("prompt", "negative_prompt", "modality", "seed", "seed_lock", "first_frame")
 
@@ -65,7 +65,9 @@ def first_model(studio: Studio) -> ModelSpec:
 
 
 def is_offered(name: str, spec: ModelSpec) -> bool:
-    """Structure guidance is offered only by models that have perturbed attention."""
+    """Structure guidance is offered only by models that have perturbed attention, enlarging only by those with an upscaler."""
+    if name == "upscale":
+        return len(spec.upscale_factors) > 1
     return name not in MODEL_BOUND or bool(spec.stg_blocks)
 
 

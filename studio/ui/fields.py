@@ -30,7 +30,7 @@ def explanation_of(name: str) -> str:
 
 
 def component_for(name: str, **options: Any) -> gr.components.Component:
-    """The input for the request's field ``name``: a number box, or a text box for words and lists."""
+    """The input for the request's field ``name``: its choices, a number box, or a text box for words and lists."""
     common: dict[str, Any] = {
         "label": title_of(name),
         "info": explanation_of(name),
@@ -39,11 +39,22 @@ def component_for(name: str, **options: Any) -> gr.components.Component:
         **options,
     }
     kind = _plain_type(_FIELDS[name])
+    if labelled := choices_of(name):
+        return gr.Radio(labelled, **common)
     if kind is int:
         return gr.Number(precision=0, step=1, **common)
     if kind is float:
         return gr.Number(step=0.1, **common)
     return gr.Textbox(lines=2 if name == "negative_prompt" else 1, **common)
+
+
+def choices_of(name: str) -> list[tuple[str, Any]]:
+    """What a person can choose from, as (words, value); empty for a field that takes more than a few values."""
+    field = _FIELDS[name]
+    values = next((typing.get_args(part) for part in _options(field) if typing.get_origin(part) is typing.Literal), ())
+    extra = field.json_schema_extra
+    labels: Any = extra.get("labels") if isinstance(extra, dict) else None
+    return list(zip(labels or map(str, values), values, strict=True))
 
 
 def shown(name: str, value: Any) -> Any:
@@ -76,7 +87,11 @@ def _is_advanced(field: FieldInfo) -> bool:
 
 def _plain_type(field: FieldInfo) -> type:
     """The type behind ``X``, ``X | None`` and ``tuple[X, ...]``."""
-    annotation: Any = field.annotation
-    if isinstance(annotation, types.UnionType):
-        annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
+    annotation = next(part for part in _options(field) if part is not type(None))
     return typing.get_origin(annotation) or annotation
+
+
+def _options(field: FieldInfo) -> tuple[Any, ...]:
+    """The members of a union, or the one type there is."""
+    annotation: Any = field.annotation
+    return typing.get_args(annotation) if typing.get_origin(annotation) in (types.UnionType, typing.Union) else (annotation,)

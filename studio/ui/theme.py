@@ -10,7 +10,8 @@ import gradio as gr
 from gradio.themes.utils import colors, sizes
 
 ASSETS = Path(__file__).parent.parent.parent / "assets"
-SCRIPTS = ("studio.js", "form.js", "card.js", "dock.js", "stage.js", "library.js")
+STYLES = ("style.css", "words.css")
+SCRIPTS = ("studio.js", "form.js", "words.js", "card.js", "dock.js", "stage.js", "library.js")
 
 _FONT = ("Inter", "ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 _MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "JetBrains Mono", "Menlo", "Consolas", "monospace")
@@ -107,7 +108,7 @@ def page_options() -> dict[str, Any]:
     Style and scripts go into the head whole: Gradio rewrites the selectors of its ``css`` argument, and a page that asks
     nothing of other hosts and few things of its own opens sooner.
     """
-    style = (ASSETS / "style.css").read_text(encoding="utf-8")
+    style = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
     scripts = "\n".join(f"<script>{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS)
     return {"theme": studio_theme(), "head": f"<style>{style}</style>\n{scripts}", "footer_links": []}
 

@@ -13,8 +13,9 @@ from studio.services.records import JobProgress
 _STAGES = {
     "encode": (0.0, 0.04),
     "denoise": (0.04, 0.80),
-    "decode picture": (0.84, 0.06),
-    "decode sound": (0.90, 0.07),
+    "decode picture": (0.84, 0.05),
+    "enlarge": (0.89, 0.03),
+    "decode sound": (0.92, 0.05),
     "write": (0.97, 0.03),
 }
 _LEAST_FRACTION, _LEAST_ELAPSED_S = 0.05, 0.3

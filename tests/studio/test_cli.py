@@ -54,7 +54,7 @@ def test_help_answers_at_once_and_loads_no_torch() -> None:
         ).stdout
         times.append(time.perf_counter() - started)
     assert min(times) <= 1.5
-    assert all(command in shown for command in ("serve", "generate", "jobs", "library", "models", "restore", "train"))
+    assert all(command in shown for command in ("serve", "generate", "jobs", "library", "models", "restore", "train", "evaluate"))
     traced = subprocess.run(
         [sys.executable, "-X", "importtime", str(ROOT / "app.py"), "--help"], capture_output=True, text=True, check=True
     )
@@ -92,6 +92,15 @@ def test_generate_names_the_file_itself(run: Run, tmp_path: Path) -> None:
     for _ in range(2):
         assert run("generate", "Two cats!", "--seed", "1", "--num-inference-steps", "1").returncode == 0
     assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["two-cats-1-2.mp4", "two-cats-1.mp4"]
+
+
+def test_generate_tells_words_that_the_model_does_not_know(run: Run) -> None:
+    made = ("generate", "a skyscraper bouncing at night", "--num-inference-steps", "1")
+    shown = run(*made)
+    assert shown.returncode == 0 and "skyscraper" not in shown.stdout.partition("(")[2]
+    assert shown.stderr.strip() == "pocket does not know “skyscraper” (nearest: “city”)."
+    told = run(*made, "--json")
+    assert told.stderr == "" and only_object(told.stdout)["unknown_words"] == [{"word": "skyscraper", "nearest": "city"}]
 
 
 def test_generate_from_a_first_frame(run: Run, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,11 @@ import torch
 from diffusers import LTX2Pipeline
 
 from pipelines.contract import ModelNotFound
+from pipelines.models.manifest import checked, digest, name_of, verify
 from pipelines.registry import ModelSpec
 
-_WHOLE_FILE_BYTES = 1024**3
-_SAMPLE_BYTES = 1024**2
-
 _log = logging.getLogger(__name__)
+ADAPTER_FILE = "pytorch_lora_weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,8 @@ def load(spec: ModelSpec, device: torch.device) -> LTX2Model:
     except (OSError, ValueError) as error:
         _log.warning("%s could not be loaded: %s", spec.source, error)
         raise ModelNotFound(_absent(spec), field="model") from error
+    if spec.adapter:
+        _fuse(pipeline.transformer, Path(spec.adapter))
     return from_pipeline(pipeline, spec, sha256=sha256, device=device)
 
 
@@ -86,6 +86,13 @@ def from_pipeline(pipeline: LTX2Pipeline, spec: ModelSpec, *, sha256: str, devic
     )
 
 
+def _fuse(transformer: Any, adapter: Path) -> None:
+    """Add a distilled model's adapter to its base for good: it then costs nothing."""
+    transformer.load_lora_adapter(str(adapter), weight_name=ADAPTER_FILE, prefix=None, use_safetensors=True)
+    transformer.fuse_lora()
+    transformer.unload_lora()
+
+
 def _remember_signatures(transformer: Any) -> None:
     """Each attention asks its processor for its signature on every call: 5 % of a small model's time, unless it is stored."""
     for kind in {type(processor) for processor in transformer.attn_processors.values()}:
@@ -97,38 +104,18 @@ def fingerprint(spec: ModelSpec) -> str:
     """A hash that names the weights; for a folder with a manifest every file is checked against it.
 
     Without a manifest, files up to 1 GiB are hashed whole and larger ones by size and sixteen samples of 1 MiB; a
-    hub id stands for itself. Raises ``ModelNotFound`` naming the damaged file.
+    hub id stands for itself; an adapter is named with its base. Raises ``ModelNotFound`` naming the damaged file.
     """
     if not spec.is_local:
         return hashlib.sha256(spec.source.encode()).hexdigest()
     folder = Path(spec.source)
     if spec.sha256:
-        _verify(spec, folder, spec.sha256)
-        lines = [f"{name} {digest}" for name, digest in sorted(spec.sha256.items())]
+        base = verify(spec.title, folder, spec.sha256)
     else:
-        lines = [f"{file.relative_to(folder)} {_digest(file)}" for file in sorted(folder.rglob("*.safetensors"))]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _verify(spec: ModelSpec, folder: Path, manifest: Mapping[str, str]) -> None:
-    for name, expected in manifest.items():
-        file = folder / name
-        if not file.is_file():
-            raise ModelNotFound(f"{spec.title}: {name} is missing from {folder}; install the model again.", field="model")
-        if _digest(file) != expected:
-            raise ModelNotFound(f"{spec.title}: {name} is damaged (its sha256 differs); install the model again.", field="model")
-
-
-def _digest(file: Path) -> str:
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        if size <= _WHOLE_FILE_BYTES:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-        digest = hashlib.sha256(str(size).encode())
-        for part in range(16):
-            stream.seek(part * (size - _SAMPLE_BYTES) // 15)
-            digest.update(stream.read(_SAMPLE_BYTES))
-        return digest.hexdigest()
+        base = name_of({str(file.relative_to(folder)): digest(file) for file in folder.rglob("*.safetensors")})
+    if not spec.adapter:
+        return base
+    return name_of({"base": base, "adapter": checked(spec.title, Path(spec.adapter)).sha256})
 
 
 def _absent(spec: ModelSpec) -> str:

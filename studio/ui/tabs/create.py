@@ -20,9 +20,10 @@ EXAMPLE_CLIP = ASSETS / "media" / "example.mp4"
 
 @dataclass(frozen=True)
 class Composer:
-    """The form's components by name, the example prompts, and where a handler leaves its answer for the page."""
+    """The form's components by name, what writes into the prompt, and where a handler leaves its answer for the page."""
 
     fields: dict[str, gr.components.Component]
+    words: gr.HTML
     examples: gr.HTML
     generate: gr.Button
     outcome: gr.HTML
@@ -41,7 +42,7 @@ def build(studio: Studio) -> Composer:
     with gr.Row(elem_id="desk"):
         with gr.Column(elem_id="composer"):
             with gr.Column(elem_id="composer-fields"):
-                fields, examples = _prompt(start, spec)
+                fields, words, examples = _prompt(studio, start, spec)
                 fields |= _settings(studio, start, spec)
                 with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                     fields |= {name: _advanced(name, start, spec) for name in ADVANCED}
@@ -54,7 +55,7 @@ def build(studio: Studio) -> Composer:
     outcome = gr.HTML(None, html_template="<div></div>", js_on_load=None, elem_id="outcome")
     bridge = gr.HTML(html_template="<div></div>", js_on_load="window.studio.mount('bridge', element, trigger)", elem_id="bridge")
     cancel.click(None, js="() => { window.studio.cancelWatched() }")
-    return Composer(fields=fields, examples=examples, generate=generate, outcome=outcome, bridge=bridge)
+    return Composer(fields=fields, words=words, examples=examples, generate=generate, outcome=outcome, bridge=bridge)
 
 
 def connect(page: gr.Blocks, studio: Studio, composer: Composer, tabs: gr.Tabs) -> None:
@@ -70,7 +71,8 @@ def connect(page: gr.Blocks, studio: Studio, composer: Composer, tabs: gr.Tabs) 
     composer.bridge.submit(answers.restore, None, [composer.outcome, tabs, *spec_bound], **quick).then(
         None, composer.outcome, js=answer
     )
-    composer.examples.select(None, composer.examples, fields["prompt"], js="(examples) => examples.chosen")
+    for writer in (composer.examples, composer.words):
+        writer.select(None, writer, fields["prompt"], js="(writer) => writer.chosen")
     fields["model"].input(answers.adopt, inputs, spec_bound, **quick)
     fields["frame_rate"].input(
         answers.regrid, [fields["model"], fields["frame_rate"], fields["duration"]], fields["duration"], **quick
@@ -104,7 +106,20 @@ def _example_address() -> str:
     return f"/gradio_api/file={EXAMPLE_CLIP}"
 
 
-def _prompt(start: Values, spec: ModelSpec) -> tuple[dict[str, gr.components.Component], gr.HTML]:
+def _words(studio: Studio) -> gr.HTML:
+    """Where the page says which words the model does not know, for the models that know certain words only."""
+    bound = " ".join(each.id for each in studio.catalogue if each.has_vocabulary)
+    return gr.HTML(
+        None,
+        html_template=f'<div class="words" data-models="{bound}" hidden></div>',
+        js_on_load="window.studio.mount('words', element, trigger, props)",
+        elem_id="words",
+        apply_default_css=False,
+    )
+
+
+def _prompt(studio: Studio, start: Values, spec: ModelSpec) -> tuple[dict[str, gr.components.Component], gr.HTML, gr.HTML]:
+    """The prompt and what it is for; below it what writes into it: nearest words and examples."""
     prompt = gr.Textbox(
         label=title_of("prompt"),
         info=explanation_of("prompt"),
@@ -115,6 +130,7 @@ def _prompt(start: Values, spec: ModelSpec) -> tuple[dict[str, gr.components.Com
         value=start["prompt"],
         interactive=True,
     )
+    words = _words(studio)
     # Every kind of Gradio component is more for the browser to load; the examples and the answers make do with HTML.
     examples = gr.HTML(
         samples_of(spec),
@@ -131,7 +147,7 @@ def _prompt(start: Values, spec: ModelSpec) -> tuple[dict[str, gr.components.Com
         elem_id="field-modality",
         interactive=True,
     )
-    return {"prompt": prompt, "modality": modality}, examples
+    return {"prompt": prompt, "modality": modality}, words, examples
 
 
 def _settings(studio: Studio, start: Values, spec: ModelSpec) -> dict[str, gr.components.Component]:

@@ -52,6 +52,8 @@ REQUESTS: list[tuple[dict[str, Any], str, str]] = [
     ({"sigmas": []}, "sigmas", ""),
     ({"sigmas": [0.2, 0.9]}, "sigmas", "fall"),
     ({"crf": 99}, "crf", "use 40 or less"),
+    ({"upscale": 3}, "upscale", "use one of 1, 2 or 4"),
+    ({"upscale": "4x"}, "upscale", "use one of 1, 2 or 4"),
     ({"modality": "smell"}, "modality", "'video'"),
     ({"model": "pokcet"}, "model", "pocket"),
     ({"model": "../../etc/passwd"}, "model", "pocket"),

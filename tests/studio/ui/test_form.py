@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.contract import GenerationRequest, InvalidRequest, ModelNotFound
 from pipelines.registry import ModelCatalogue, published_models
-from studio.ui.fields import advanced_fields, explanation_of, title_of
+from studio.ui.fields import advanced_fields, choices_of, component_for, explanation_of, title_of
 from studio.ui.form import ADVANCED, NAMES, defaults_of, duration_grid, request_of, sizes_of, values_of
 
 MODELS = [spec.id for spec in published_models()]
@@ -104,3 +104,11 @@ def test_every_advanced_setting_has_a_title_and_an_explanation() -> None:
         assert title_of(name)
         assert len(explanation_of(name)) > 10, name
         assert "`" not in explanation_of(name)
+
+
+def test_a_setting_of_few_values_is_chosen_by_words() -> None:
+    assert title_of("upscale") == "Enlarge"
+    assert choices_of("upscale") == [("off", 1), ("2x", 2), ("4x", 4)]
+    assert choices_of("crf") == choices_of("modality") == []
+    chosen = component_for("upscale", value=1)
+    assert chosen.preprocess(4) == 4 and chosen.get_config()["label"] == "Enlarge"

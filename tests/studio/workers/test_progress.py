@@ -16,6 +16,7 @@ def test_it_never_goes_back_and_ends_at_one():
         ("encode", 1),
         ("denoise", 20),
         ("decode picture", 1),
+        ("enlarge", 25),
         ("decode sound", 1),
         ("write", 1),
     ]

@@ -1,0 +1,63 @@
+"""How a picture holds together in time, and how much it moves; both, because a still picture is perfectly coherent.
+
+Motion is dense optical flow (DIS; Kroeger et al. 2016, arXiv:1603.03590), warp error as in Lai et al. 2018 (arXiv:1808.00449).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+_CONSISTENT_PX = 1.0  # forward and backward flow differ by less where nothing is hidden
+_STILL_PX = 0.3
+
+
+@dataclass(frozen=True)
+class Temporal:
+    """``warp_error``: mean change of colours along motion, 0..255; ``flicker``: that of what does not move.
+
+    ``motion`` is in picture sides a second. Smaller errors are better; how much motion is right depends on what was asked for.
+    """
+
+    warp_error: float
+    flicker: float
+    motion: float
+
+
+def temporal(frames_FHWC: np.ndarray, frame_rate: float) -> Temporal:
+    """Measures of ``[F, H, W, 3]`` uint8, two frames or more, as means over neighbouring frames."""
+    pairs = list(_pairs(frames_FHWC))
+    motion = float(np.mean([np.linalg.norm(flow, axis=-1).mean() for flow, _, _ in pairs]))
+    changes = [(error, np.linalg.norm(flow, axis=-1) < _STILL_PX, seen) for flow, error, seen in pairs]
+    warp_error = _mean(np.concatenate([error[seen] for error, _, seen in changes]))
+    flicker = _mean(np.concatenate([error[still] for error, still, _ in changes]))
+    return Temporal(warp_error, flicker, motion * frame_rate / max(frames_FHWC.shape[1:3]))
+
+
+def _pairs(frames_FHWC: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each two neighbours the flow ``[H, W, 2]``, the error after warping ``[H, W]``, and what both show ``[H, W]``."""
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames_FHWC]
+    height, width = greys[0].shape
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    for (one, two), (grey, following) in zip(pairwise(frames_FHWC), pairwise(greys), strict=True):
+        forward, backward = method.calc(grey, following, np.empty(0)), method.calc(following, grey, np.empty(0))
+        to_x, to_y = x + forward[..., 0], y + forward[..., 1]
+        warped = cv2.remap(two.astype(np.float32), to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        returned = cv2.remap(backward, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
+        seen = inside & (np.linalg.norm(forward + returned, axis=-1) < _CONSISTENT_PX)
+        yield forward, np.abs(warped - one).mean(-1), seen
+
+
+def _mean(values_N: np.ndarray) -> float:
+    return float(values_N.mean()) if len(values_N) else 0.0
+
+
+def coherence(made: float, truth: float) -> float:
+    """How close an error comes to that of the ground truth: 1 where it is no larger. Half a grey level counts as nothing."""
+    return min(1.0, (truth + 0.5) / (made + 0.5))

@@ -1,0 +1,63 @@
+"""Files of weights and their hashes: whether what lies in a folder is what was released."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.contract import ModelNotFound
+
+_WHOLE_FILE_BYTES = 1024**3
+_SAMPLE_BYTES = 1024**2
+
+
+def verify(title: str, folder: Path, manifest: Mapping[str, str]) -> str:
+    """A hash that names exactly these weights. Raises ``ModelNotFound`` naming the file that is not as released."""
+    for name, expected in manifest.items():
+        file = folder / name
+        if not file.is_file():
+            raise ModelNotFound(f"{title}: {name} is missing from {folder}; install the model again.", field="model")
+        if digest(file) != expected:
+            raise ModelNotFound(f"{title}: {name} is damaged (its sha256 differs); install the model again.", field="model")
+    return name_of(manifest)
+
+
+def name_of(manifest: Mapping[str, str]) -> str:
+    """One hash of all files' hashes."""
+    lines = [f"{name} {found}" for name, found in sorted(manifest.items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def digest(file: Path) -> str:
+    """The sha256 of a file up to 1 GiB; of a larger one, that of its size and sixteen samples of 1 MiB."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        if size <= _WHOLE_FILE_BYTES:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        found = hashlib.sha256(str(size).encode())
+        for part in range(16):
+            stream.seek(part * (size - _SAMPLE_BYTES) // 15)
+            found.update(stream.read(_SAMPLE_BYTES))
+        return found.hexdigest()
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A folder of weights that was checked, and the hash that names them."""
+
+    folder: Path
+    sha256: str
+
+
+def checked(title: str, folder: Path) -> Weights:
+    """The weights in ``folder``, verified against its ``sha256.json``. Raises ``ModelNotFound`` if they are not as released."""
+    try:
+        manifest = json.loads((folder / "sha256.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ModelNotFound(
+            f"{title}: sha256.json is missing from {folder} or damaged; install the model again.", field="model"
+        ) from None
+    return Weights(folder, verify(title, folder, manifest))

@@ -1,0 +1,83 @@
+"""A prompt outside the model's world: the page says so, and what the model knows is one press away."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.server import Server
+from tests.e2e.test_look import CONTRAST, NAMELESS
+from tests.e2e.visitor import Visitor
+
+
+def test_the_nearest_word_takes_the_place_of_the_unknown_one(visitor: Visitor) -> None:
+    page = visitor.page
+    prompt = page.locator("#field-prompt textarea")
+    expect(page.locator(".words-link")).to_be_visible()
+    visitor.write("a skyscraper bouncing at night")
+    note = page.locator(".words-note")
+    expect(note).to_contain_text("Pocket does not know “skyscraper”; nearest: city.")
+    expect(note).to_have_attribute("aria-live", "polite")
+    note.get_by_role("button", name="city").click()
+    expect(prompt).to_have_value("a city bouncing at night")
+    expect(note).to_be_empty()
+    expect(prompt).to_be_focused()
+    page.wait_for_function("() => document.querySelector('#field-prompt textarea').selectionStart === 'a city'.length")
+    page.wait_for_function("() => JSON.parse(localStorage.getItem('studio.draft')).prompt === 'a city bouncing at night'")
+
+
+def test_article_capital_and_other_letters_around_the_word_stay_right(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.write("Wolves meet 🎬 a sparrow and an elf. “A skyscraper!” 红色的球")
+    note = page.locator(".words-note")
+    expect(note).to_contain_text("“Wolves” (nearest: dog), “meet”")
+    expect(note).to_contain_text("and 1 more")
+    for button in ("dog", "chick", "snowman"):
+        note.get_by_role("button", name=button, exact=True).click()
+        expect(note.get_by_role("button", name=button, exact=True)).to_have_count(0)
+    expect(page.locator("#field-prompt textarea")).to_have_value("Dog meet 🎬 a chick and a snowman. “A skyscraper!” 红色的球")
+    visitor.write("a sparrow")
+    note.get_by_role("button", name="chick").click()
+    visitor.write("a bird flying")
+    note.get_by_role("button", name="owl").click()
+    expect(page.locator("#field-prompt textarea")).to_have_value("an owl flying")
+
+
+def test_the_panel_lists_what_is_known_and_writes_it_into_the_prompt(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.write("a red")
+    page.get_by_role("button", name="Words it knows").click()
+    panel = page.get_by_role("dialog", name="Words that Pocket knows")
+    panel.get_by_role("button", name="ball sphere, circle").click()
+    expect(panel.locator(".lexicon-prompt")).to_have_text("a red ball")
+    panel.get_by_role("button", name="camera zooms in").click()
+    expect(panel.locator(".lexicon-prompt")).to_have_text("a red ball, camera zooms in")
+    assert page.evaluate(NAMELESS) == []
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(page.locator("#field-prompt textarea")).to_have_value("a red ball, camera zooms in")
+
+
+def test_models_that_take_any_words_say_nothing(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.write("a skyscraper bouncing at night")
+    expect(page.locator(".words-note")).to_contain_text("skyscraper")
+    page.locator("#field-model input").click()
+    page.get_by_role("option", name="LTX-2.3 distilled").click()
+    expect(page.locator(".words")).to_be_hidden()
+
+
+@pytest.mark.parametrize("colours", ["dark", "light"])
+def test_it_fits_a_phone_and_can_be_read(browser: Browser, server: Server, colours: str) -> None:
+    person = Visitor(browser, server.url, width=390, height=844, colours=colours)
+    page = person.page
+    person.write("an eagle, a wolf, xylographs and a kitchen in 红色的球 with 3d volcanoes")
+    expect(page.locator(".words-note")).to_contain_text("more")
+    assert not person.overflows()
+    page.get_by_role("button", name="Words it knows").click()
+    expect(page.locator(".lexicon-foot")).to_be_in_viewport(ratio=0.98)
+    assert not person.overflows()
+    assert page.evaluate(CONTRAST) == []
+    page.locator(".lexicon").get_by_role("button", name="Done").click()
+    expect(page.locator(".lexicon")).to_be_hidden()
+    person.leave()
