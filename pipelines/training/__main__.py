@@ -1,15 +1,14 @@
 """``python -m pipelines.training pocket --stage ... --minutes ...``: train one stage, or release what is trained.
 
-In order: ``video_vae``, ``latents``, ``transformer``, ``export``, ``distillation``, ``fast_export``. Beside them, in any order: ``audio_vae``
-and ``vocoder``; ``audio_vae`` before ``latents``, ``video_decoder`` at any time after ``video_vae``, ``upscaler`` after both of
-them and released by ``upscaler_export``; ``picture_reader`` (better once there is a video VAE), then ``sync_reader``, and
-``sound_reader``, all three released and measured by ``readers_export``. In a fresh clone ``adopt`` makes checkpoints of the
-released weights; any stage then goes on from them with ``--resume``.
+In order: ``video_vae`` and ``audio_vae``, ``latents``, ``transformer``, ``distillation``. Beside them: ``vocoder`` at any time,
+``video_decoder`` and then ``upscaler`` after ``video_vae``; and the readers that measure it all, ``picture_reader`` before
+``sync_reader``, and ``sound_reader``. ``readers_release`` and ``release`` measure and write what is trained. In a fresh clone
+``adopt`` makes checkpoints of the released weights; any stage then goes on from them with ``--resume``.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -17,44 +16,18 @@ import torch
 import typer
 
 from pipelines.metrics.readers import READERS_FOLDER
-from pipelines.registry import POCKET_FAST_FOLDER, POCKET_FOLDER, POCKET_UPSCALER_FOLDER
-from pipelines.training.audio_stages import AudioVAEStage, VocoderStage
-from pipelines.training.distillation import DistillationStage, Student
-from pipelines.training.latents import encode_clips, load_latents, normalize, save_latents
+from pipelines.registry import POCKET_FOLDER
+from pipelines.training.latents import SCALES_FILE, encode_clips, measure_scales, save_latents
 from pipelines.training.memory import keep_memory
 from pipelines.training.reader_release import adopt_readers, release_readers
-from pipelines.training.reader_stages import reader_stage
-from pipelines.training.recipes import Recipe, build_audio_vae, build_upscaler, build_video_vae, build_vocoder, pocket
-from pipelines.training.release import adopt, release, release_fast
-from pipelines.training.tokenizer import build_tokenizer
-from pipelines.training.trainer import Budget, Stage, load_average, train
-from pipelines.training.transformer import Denoiser, TrainingSet, TransformerStage
-from pipelines.training.upscaler_stage import UpscalerStage, adopt_upscaler, release_upscaler
-from pipelines.training.video_vae import VideoDecoderStage, VideoVAEStage, begin
-
-
-class StageName(StrEnum):
-    """What can be run."""
-
-    VIDEO_VAE = "video_vae"
-    AUDIO_VAE = "audio_vae"
-    VOCODER = "vocoder"
-    VIDEO_DECODER = "video_decoder"
-    UPSCALER = "upscaler"
-    LATENTS = "latents"
-    TRANSFORMER = "transformer"
-    DISTILLATION = "distillation"
-    EXPORT = "export"
-    FAST_EXPORT = "fast_export"
-    UPSCALER_EXPORT = "upscaler_export"
-    PICTURE_READER = "picture_reader"
-    SOUND_READER = "sound_reader"
-    SYNC_READER = "sync_reader"
-    READERS_EXPORT = "readers_export"
-    ADOPT = "adopt"
-
+from pipelines.training.recipes import build_audio_vae, build_video_vae, pocket
+from pipelines.training.release import adopt_all, release_all
+from pipelines.training.stages import STAGES, Run, build_stage
+from pipelines.training.trainer import Budget, load_average, train
 
 RUNS = Path("runs/pocket")
+_WORTH_COMPILING = 5.0  # minutes; without a C++ compiler on the machine the blocks run as they are
+_DEEDS = ("latents", "adopt", "release", "readers_release")
 
 app = typer.Typer(
     add_completion=False, help="Train the project's own models on the procedural world.", pretty_exceptions_enable=False
@@ -68,86 +41,54 @@ def _models() -> None:
 
 @app.command("pocket")
 def train_pocket(
-    stage: Annotated[StageName, typer.Option(help="Which stage to run.")],
+    stage: Annotated[str, typer.Option(help=f"Which stage to run: {', '.join((*STAGES, *_DEEDS))}.")],
     minutes: Annotated[float, typer.Option(min=0.01, help="Time budget of the stage over all its runs.")] = 30.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = False,
-    compiled: Annotated[bool, typer.Option("--compile", help="Compile the transformer's blocks; needs a C++ compiler.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights and data; each run of 'latents' adds clips of its own seed.")] = 0,
+    clips: Annotated[int, typer.Option(min=1, help="How many clips 'latents' encodes, or 'release' measures.")] = 200,
 ) -> None:
     """The embedded model; checkpoints and latents lie in runs/pocket."""
+    if stage not in (*STAGES, *_DEEDS):
+        raise typer.BadParameter(f"there is no stage {stage!r}; there are {', '.join((*STAGES, *_DEEDS))}.", param_hint="--stage")
     keep_memory()
     torch.manual_seed(seed)
     where = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
-    recipe = pocket()
+    run = Run(pocket(), RUNS, where, seed, compiled=minutes >= _WORTH_COMPILING and shutil.which("c++") is not None)
     match stage:
-        case StageName.EXPORT:
-            release(recipe, RUNS, POCKET_FOLDER)
-        case StageName.ADOPT:
-            adopt(recipe, POCKET_FOLDER, RUNS)
-            if (POCKET_UPSCALER_FOLDER / "config.json").exists():
-                adopt_upscaler(recipe, POCKET_UPSCALER_FOLDER, RUNS)
+        case "adopt":
+            adopt_all(run.recipe, POCKET_FOLDER.parent, RUNS)
             if READERS_FOLDER.exists():
                 adopt_readers(READERS_FOLDER, RUNS)
-        case StageName.FAST_EXPORT:
-            release_fast(recipe, RUNS, POCKET_FAST_FOLDER)
-        case StageName.UPSCALER_EXPORT:
-            release_upscaler(recipe, RUNS, POCKET_UPSCALER_FOLDER)
-        case StageName.READERS_EXPORT:
-            for name, value in release_readers(recipe, RUNS, READERS_FOLDER).items():
+        case "release":
+            report = release_all(run.recipe, RUNS, POCKET_FOLDER.parent, clips, typer.echo)
+            typer.echo("all floors hold" if report.passed else "not all floors hold")
+        case "readers_release":
+            for name, value in release_readers(run.recipe, RUNS, READERS_FOLDER).items():
                 typer.echo(f"{name}  {value:.4f}")
-        case StageName.LATENTS:
-            _encode(recipe, RUNS, where, seed)
-        case _:
-            work = _stage(stage, recipe, RUNS, where, seed=seed, compiled=compiled)
-            for line in train(work, RUNS, Budget(minutes=minutes), resume=resume, use_muon=stage is StageName.TRANSFORMER):
+        case "latents":
+            _encode(run, clips)
+        case name:
+            for line in train(
+                build_stage(name, run), RUNS, Budget(minutes=minutes), resume=resume, use_muon=name == "transformer"
+            ):
                 losses = "  ".join(f"{name} {value:.4f}" for name, value in line.losses.items())
                 typer.echo(f"{line.stage}  {line.minutes:.1f} min  step {line.steps}  {losses}")
 
 
-def _stage(stage: StageName, recipe: Recipe, folder: Path, device: torch.device, *, seed: int, compiled: bool) -> Stage:
-    match stage:
-        case StageName.VIDEO_VAE:
-            vae = build_video_vae(recipe)
-            if not (folder / f"{stage}.pt").exists():
-                begin(vae, recipe, seed)
-            return VideoVAEStage(vae.to(device), recipe, seed)
-        case StageName.VIDEO_DECODER:
-            vae = build_video_vae(recipe)
-            load_average(vae, folder, StageName.VIDEO_VAE)
-            return VideoDecoderStage(vae.to(device), recipe, seed)
-        case StageName.UPSCALER:
-            vae = build_video_vae(recipe)
-            finished = (folder / f"{StageName.VIDEO_DECODER}.pt").exists()
-            load_average(vae, folder, StageName.VIDEO_DECODER if finished else StageName.VIDEO_VAE)
-            return UpscalerStage(build_upscaler(recipe).to(device), recipe, seed, vae.to(device))
-        case StageName.AUDIO_VAE:
-            return AudioVAEStage(build_audio_vae(recipe).to(device), recipe, seed)
-        case StageName.PICTURE_READER | StageName.SOUND_READER | StageName.SYNC_READER:
-            return reader_stage(stage, recipe, folder, device, seed)
-        case StageName.VOCODER:
-            return VocoderStage(build_vocoder(recipe).to(device), recipe, seed)
-        case _:
-            scenes, video, audio = load_latents(sorted(folder.glob("latents*.pt")))
-            data = TrainingSet(scenes, normalize(video).to(device), normalize(audio).to(device))
-            denoiser = Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens)))
-            if stage is StageName.TRANSFORMER:
-                return TransformerStage(denoiser.to(device), recipe, data, seed=seed, compiled=compiled)
-            load_average(denoiser, folder, StageName.TRANSFORMER)
-            return DistillationStage(Student(denoiser, recipe.adapter_rank).to(device), recipe, data, seed=seed)
-
-
-def _encode(recipe: Recipe, folder: Path, device: torch.device, seed: int) -> None:
-    vae, audio_vae = build_video_vae(recipe), build_audio_vae(recipe)
-    load_average(vae, folder, StageName.VIDEO_VAE)
-    load_average(audio_vae, folder, StageName.AUDIO_VAE)
+def _encode(run: Run, count: int) -> None:
+    vae, audio_vae = build_video_vae(run.recipe), build_audio_vae(run.recipe)
+    load_average(vae, run.folder, "video_vae")
+    load_average(audio_vae, run.folder, "audio_vae")
+    vae, audio_vae = vae.to(run.device).eval(), audio_vae.to(run.device).eval()
     rows = []
-    encoded = encode_clips(recipe, vae.to(device).eval(), audio_vae.to(device).eval(), count=recipe.clips, seed=seed)
-    for index, row in enumerate(encoded, start=1):
+    for index, row in enumerate(encode_clips(run.recipe, vae, audio_vae, count=count, seed=run.seed), start=1):
         rows.append(row)
         if index % 500 == 0:
-            typer.echo(f"latents  {index} of {recipe.clips}")
-    save_latents(folder / f"latents-{seed}.pt", rows)
+            typer.echo(f"latents  {index} of {count}")
+    save_latents(run.folder / f"latents-{run.seed}.pt", rows)
+    if not (run.folder / SCALES_FILE).exists():
+        measure_scales(run.recipe, vae, audio_vae, run.folder)
 
 
 if __name__ == "__main__":

@@ -164,5 +164,3 @@ def _seen(network: nn.Module, inputs: torch.Tensor, module: nn.Module) -> torch.
     finally:
         handle.remove()
     raise AssertionError("the network does not use this module")
-
-

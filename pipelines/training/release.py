@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,17 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import GemmaTokenizer
 
+from pipelines.metrics.evaluation import Evaluation, Report, evaluate
 from pipelines.models.ltx2.load import ADAPTER_FILE
+from pipelines.registry import POCKET_FAST_FOLDER, POCKET_FOLDER, POCKET_UPSCALER_FOLDER
+from pipelines.training.card import model_card
 from pipelines.training.distillation import STEPS, Student
-from pipelines.training.latents import load_latents, statistics
+from pipelines.training.latents import SCALES_FILE, Scale, load_scales, save_scales
 from pipelines.training.recipes import Recipe, build_audio_vae, build_scheduler, build_video_vae, build_vocoder
 from pipelines.training.tokenizer import build_tokenizer
 from pipelines.training.trainer import begin_with, load_average
 from pipelines.training.transformer import Denoiser
+from pipelines.training.upscaler_stage import adopt_upscaler, release_upscaler
 from pipelines.vocabulary import FILE as VOCABULARY
 from pipelines.world.words import words
 
@@ -43,11 +49,9 @@ def assemble(recipe: Recipe, folder: Path) -> LTX2Pipeline:
     load_average(vocoder, folder, "vocoder")
     denoiser = Denoiser(recipe, len(tokenizer))
     load_average(denoiser, folder, "transformer")
-    _, video, audio = load_latents(sorted(folder.glob("latents*.pt")))
-    for part, rows in ((vae, video), (audio_vae, audio)):
-        mean, std = statistics(rows)
-        part.latents_mean.copy_(mean)
-        part.latents_std.copy_(std)
+    for part, scale in zip((vae, audio_vae), load_scales(folder / SCALES_FILE), strict=True):
+        part.latents_mean.copy_(scale.mean)
+        part.latents_std.copy_(scale.std)
     pipeline = LTX2Pipeline(
         scheduler=build_scheduler(),
         vae=vae,
@@ -79,6 +83,8 @@ def adopt(recipe: Recipe, source: Path, folder: Path) -> None:
     for stage in ("audio_vae", "vocoder"):
         begin_with(single[stage], folder, stage)
     begin_with(denoiser, folder, "transformer")
+    video, audio = (Scale(part.get_buffer("latents_mean"), part.get_buffer("latents_std")) for part in (vae, single["audio_vae"]))
+    save_scales(folder / SCALES_FILE, video, audio)
 
 
 def _words_moved(rows: torch.Tensor, source: Path, vocabulary: dict[str, int]) -> torch.Tensor:
@@ -135,3 +141,32 @@ def release_fast(recipe: Recipe, folder: Path, target: Path) -> dict[str, str]:
     manifest = {name: hashlib.sha256((target / name).read_bytes()).hexdigest() for name in (ADAPTER_FILE, "studio.json")}
     (target / "sha256.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest
+
+
+def release_all(recipe: Recipe, runs: Path, models: Path, clips: int, tell: Callable[[str], None]) -> Report:
+    """Write everything that is trained in ``runs`` below ``models``, measure pocket, and put the figures into its card."""
+    target = models / POCKET_FOLDER.name
+    release(recipe, runs, target)
+    if (runs / "distillation.pt").exists():
+        release_fast(recipe, runs, models / POCKET_FAST_FOLDER.name)
+    if (runs / "upscaler.pt").exists():
+        release_upscaler(recipe, runs, models / POCKET_UPSCALER_FOLDER.name)
+    with tempfile.TemporaryDirectory() as folder:
+        report = evaluate(Evaluation("pocket", clips), Path(folder), tell)
+    figures = {name: value for name, value in report.to_dict().items() if name != "records"}
+    (target / "evaluation.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    (target / "README.md").write_text(model_card(recipe, runs, report, parameters(target)))
+    return report
+
+
+def parameters(folder: Path) -> dict[str, int]:
+    """How many weights each part of a released model has."""
+    files = sorted(folder.rglob("*.safetensors"))
+    return {file.parent.name: sum(tensor.numel() for tensor in load_file(file).values()) for file in files}
+
+
+def adopt_all(recipe: Recipe, models: Path, runs: Path) -> None:
+    """Checkpoints of pocket and its upscaler as they are released below ``models``."""
+    adopt(recipe, models / POCKET_FOLDER.name, runs)
+    if (models / POCKET_UPSCALER_FOLDER.name / "config.json").exists():
+        adopt_upscaler(recipe, models / POCKET_UPSCALER_FOLDER.name, runs)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from transformers import GemmaTokenizer
 
+from pipelines.training.latents import SCALES_FILE, load_latents, load_scales
 from pipelines.training.recipes import (
     Optimization,
     Recipe,
@@ -32,6 +34,13 @@ class TrainingSet:
     scenes: list[Scene]
     video_KND: torch.Tensor
     audio_KND: torch.Tensor
+
+    @classmethod
+    def stored(cls, folder: Path, device: torch.device) -> TrainingSet:
+        """All latents in ``folder``, scaled. Raises ``FileNotFoundError`` when there are none."""
+        scenes, video, audio = load_latents(sorted(folder.glob("latents-*.pt")))
+        video_scale, audio_scale = load_scales(folder / SCALES_FILE)
+        return cls(scenes, video_scale.normalize(video).to(device), audio_scale.normalize(audio).to(device))
 
 
 class Denoiser(nn.Module):

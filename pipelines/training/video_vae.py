@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLLTX2Video
 
+from pipelines.training.ahead import Ahead
 from pipelines.training.linear_start import begin_linear
 from pipelines.training.losses import kl, weighted_pixels
 from pipelines.training.recipes import Optimization, Recipe
@@ -24,13 +25,14 @@ class VideoVAEStage:
     name = "video_vae"
 
     def __init__(self, model: AutoencoderKLLTX2Video, recipe: Recipe, seed: int) -> None:
-        self.model, self._recipe = model, recipe
+        self.model = model
         self.optimization: Optimization = recipe.video_vae
         self.rng = np.random.default_rng(seed)
+        self._batches = Ahead(self.rng, lambda rng: draw(recipe, rng, _SHORT_FRAMES, recipe.video_vae.batch_size))
 
     def losses(self, share: float) -> dict[str, torch.Tensor]:
         """Weighted error and KL of a batch of short clips."""
-        return _reconstruction(self.model, draw(self._recipe, self.rng, _SHORT_FRAMES, self.optimization.batch_size))
+        return _reconstruction(self.model, self._batches.take())
 
 
 def begin(model: AutoencoderKLLTX2Video, recipe: Recipe, seed: int) -> None:
@@ -54,16 +56,16 @@ class VideoDecoderStage:
     name = "video_decoder"
 
     def __init__(self, model: AutoencoderKLLTX2Video, recipe: Recipe, seed: int) -> None:
-        self.model, self._recipe = model, recipe
+        self.model = model
         self.optimization: Optimization = recipe.video_decoder
         self.rng = np.random.default_rng(seed)
+        self._batches = Ahead(self.rng, lambda rng: draw(recipe, rng, recipe.num_frames, recipe.video_decoder.batch_size))
         model.encoder.requires_grad_(False)
 
     def losses(self, share: float) -> dict[str, torch.Tensor]:
         """Weighted error of whole clips."""
         device = next(self.model.parameters()).device
-        drawn = draw(self._recipe, self.rng, self._recipe.num_frames, self.optimization.batch_size)
-        pixels, masks = (part.to(device) for part in drawn)
+        pixels, masks = (part.to(device) for part in self._batches.take())
         with torch.no_grad():
             latents = self.model.encode(pixels).latent_dist.sample()
         made = self.model.decode(latents, None, return_dict=False)[0]

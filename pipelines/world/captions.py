@@ -164,6 +164,10 @@ class _Teller:
         parts = [f"{self.pick(('the scene shows', 'we see', 'a clip of'))} {self.subjects()} {self.place()}."]
         pronoun, be = ("they", "are") if len(scene.subjects) > 1 else ("it", "is")
         parts.append(f"{pronoun} {be} {_plain_action(scene)}.")
+        if len(scene.subjects) == 1 and scene.subject.colour and self.chance(0.3):
+            parts.append(f"its colour is {self.pick(COLOURS[scene.subject.colour])}.")
+        if len(scene.subjects) == 1 and scene.subject.is_shape and self.chance(0.3):
+            parts.append(f"it is made of {MATERIALS[scene.subject.material][-1]}.")
         if scene.voice:
             parts.append(f"we hear it {self.pick(VOICES[scene.voice])}.")
         if scene.sound != "natural":
@@ -174,5 +178,7 @@ class _Teller:
             parts.append(f"{self.pick(CAMERAS[scene.camera])}.")
         if scene.look != "flat" or self.chance(0.4):
             parts.append(f"{self.pick(LOOKS[scene.look])}.")
+        if self.chance(0.2):
+            parts.append(self.pick(("nothing else happens.", "there is nothing else to see and hear in this short video.")))
         text = " ".join(parts)
         return ". ".join(part[:1].upper() + part[1:] for part in text.split(". ")) if self.chance(0.6) else text

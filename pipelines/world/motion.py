@@ -103,14 +103,28 @@ def poses(scene: Scene, times_s: np.ndarray, duration_s: float) -> list[tuple[Po
 
 
 def _pose(scene: Scene, index: int, time_s: float, duration_s: float, mouth: tuple[float, float]) -> Pose:
-    subject = scene.subjects[index]
-    x, radius = subject.x, subject.radius
-    share, beat = time_s / duration_s, time_s / scene.period_s + scene.phase
-    rest = GROUND - radius
-    turn = 2 * math.pi * share * scene.direction
+    subject, beat = scene.subjects[index], time_s / scene.period_s + scene.phase
     match scene.action:
         case "bouncing":
             return _bounce(subject, beat % 1.0, scene.height)
+        case "falling":
+            return _fall(subject, time_s, _landing(scene, duration_s))
+        case "dancing":
+            return _dance(subject, beat)
+        case "colliding":
+            return _collide(scene, index, beat)
+        case "talking" | "singing":
+            sway = 0.06 * math.sin(math.pi * beat) if scene.action == "singing" else 0.0
+            return Pose(subject.x, GROUND - 0.8 * subject.radius, subject.radius, sway, 1.0, *mouth)
+        case _:
+            return _glide(scene, subject, time_s / duration_s)
+
+
+def _glide(scene: Scene, subject: Subject, share: float) -> Pose:
+    """The actions that go evenly through the clip; ``share`` is how much of it is over."""
+    x, radius, rest = subject.x, subject.radius, GROUND - subject.radius
+    turn = 2 * math.pi * share * scene.direction
+    match scene.action:
         case "rolling":
             way = 0.56 * (share - 0.5) * scene.direction
             return Pose(0.5 + way, rest, radius, way / radius)
@@ -119,8 +133,6 @@ def _pose(scene: Scene, index: int, time_s: float, duration_s: float, mouth: tup
             return Pose(0.5 + way, 0.48 + 0.03 * math.sin(2 * math.pi * (share + scene.phase)), radius)
         case "rising":
             return Pose(x, rest - 0.40 * share, radius)
-        case "falling":
-            return _fall(subject, time_s, _landing(scene, duration_s))
         case "spinning":
             return Pose(x, 0.52, radius, 2 * turn)
         case "growing":
@@ -130,13 +142,6 @@ def _pose(scene: Scene, index: int, time_s: float, duration_s: float, mouth: tup
         case "orbiting":
             angle = turn + 2 * math.pi * scene.phase
             return Pose(0.5 + 0.24 * math.cos(angle), 0.46 + 0.20 * math.sin(angle), 0.8 * radius)
-        case "dancing":
-            return _dance(subject, beat)
-        case "colliding":
-            return _collide(scene, index, beat)
-        case "talking" | "singing":
-            sway = 0.06 * math.sin(math.pi * beat) if scene.action == "singing" else 0.0
-            return Pose(x, GROUND - 0.8 * radius, radius, sway, 1.0, *mouth)
         case _:
             return Pose(x, rest, radius)
 

@@ -116,7 +116,7 @@ COLOURS: dict[str, Phrases] = {
     "white": ("white",),
 }
 MATERIALS: dict[str, Phrases] = {
-    "rubber": ("rubber", "soft"),
+    "rubber": ("rubber", "soft", "rubber"),
     "wood": ("wooden", "wood"),
     "metal": ("metal", "steel", "iron"),
     "glass": ("glass", "crystal"),
@@ -214,7 +214,7 @@ TABLES: dict[str, dict[str, Phrases]] = {
 GLUE = (
     "a an the and with of on in to is are it it's they we hear see shows scene clip video shot showing there while which has its "
     "by both two together side next each other made from looks this drawn style sound sounds heard camera you can for at where "
-    "something someone big small little nice happy little everything quiet"
+    "something someone big small little nice happy everything quiet colour nothing else happens short"
 )
 
 

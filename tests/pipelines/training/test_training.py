@@ -14,7 +14,7 @@ import torch
 from pipelines.registry import Defaults, spec_from_folder
 from pipelines.training.audio_stages import AudioVAEStage, VocoderStage
 from pipelines.training.distillation import DistillationStage, Student
-from pipelines.training.latents import encode_clips, load_latents, normalize, save_latents
+from pipelines.training.latents import encode_clips, load_latents, measure_scales, save_latents
 from pipelines.training.mel import log_mel
 from pipelines.training.recipes import Optimization, Recipe, build_audio_vae, build_video_vae, build_vocoder, pocket
 from pipelines.training.release import adopt, release, release_fast
@@ -29,9 +29,10 @@ from pipelines.world.scene import sample
 def recipe() -> Recipe:
     quick = Optimization(learning_rate=2e-3, batch_size=2, warmup_steps=5)
     return replace(
-        pocket(), size=64, num_frames=9, frame_rate=8.0, video_latent_channels=32, vae_width=32, vocoder_width=32, video_width=64, audio_width=32,
-        heads=2, layers=1, text_width=32, text_layers=1, video_vae=replace(quick, learning_rate=2e-5), video_decoder=quick,
-        audio_vae=quick, vocoder=quick, transformer=replace(quick, batch_size=4), distillation=quick, adapter_rank=2,
+        pocket(), size=64, num_frames=9, frame_rate=8.0, video_latent_channels=32, vae_width=32, vocoder_width=32,
+        video_width=64, audio_width=32, heads=2, layers=1, text_width=32, text_layers=1,
+        video_vae=replace(quick, learning_rate=2e-5), video_decoder=quick, audio_vae=quick,
+        vocoder=quick, transformer=replace(quick, batch_size=4), distillation=quick, adapter_rank=2,
     )  # fmt: skip
 
 
@@ -74,8 +75,11 @@ def test_every_stage_learns_and_is_released(recipe, tmp_path):
     save_latents(tmp_path / "latents-0.pt", list(encode_clips(recipe, vae, audio_vae, count=3, seed=0)))
     scenes, video, audio = load_latents([tmp_path / "latents-0.pt"])
     assert video.shape == (3, 3 * 2 * 2, 32) and audio.shape == (3, recipe.audio_latent_frames, recipe.audio_token)
+    measure_scales(recipe, vae, audio_vae, tmp_path)
+    data = TrainingSet.stored(tmp_path, torch.device("cpu"))
+    assert data.scenes == scenes and 0.9 < float(data.video_KND.square().mean()) < 1.1
     denoiser = Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens)))
-    stage = TransformerStage(denoiser, recipe, stage_data(scenes, video, audio), seed=0)
+    stage = TransformerStage(denoiser, recipe, data, seed=0)
     first = np.mean([float(stage.losses(0.0)["loss"].detach()) for _ in range(4)])
     assert np.mean(losses(stage, tmp_path, 60, use_muon=True)[-8:]) < 0.9 * first
 
@@ -85,20 +89,16 @@ def test_every_stage_learns_and_is_released(recipe, tmp_path):
     assert clip_and_events.has_audio and clip_and_events.num_frames == 9
 
     student = Student(denoiser, recipe.adapter_rank)
-    assert len(losses(DistillationStage(student, recipe, stage_data(scenes, video, audio), seed=0), tmp_path, 4)) == 4
+    assert len(losses(DistillationStage(student, recipe, data, seed=0), tmp_path, 4)) == 4
     release_fast(recipe, tmp_path, tmp_path / "fast")
     fast = generate(tmp_path / "released", manifest, tmp_path, adapter=str(tmp_path / "fast"))
     assert fast.model_sha256 != clip_and_events.model_sha256
 
     adopt(recipe, tmp_path / "released", tmp_path / "later")
     again = Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens)))
-    more = TransformerStage(again, recipe, stage_data(scenes, video, audio), seed=1)
+    more = TransformerStage(again, recipe, data, seed=1)
     begun = next(train(more, tmp_path / "later", Budget(steps=1), resume=True, use_muon=True))
     assert begun.steps == 1 and begun.losses["loss"] < 0.9 * first, "a later training goes on where the release stands"
-
-
-def stage_data(scenes: list, video: torch.Tensor, audio: torch.Tensor) -> TrainingSet:
-    return TrainingSet(scenes, normalize(video), normalize(audio))
 
 
 def generate(folder: Path, manifest: dict[str, str], tmp_path: Path, adapter: str = ""):

@@ -1,0 +1,100 @@
+"""The model card: what a release is, what it was made of and how, and what was measured on it; written, not remembered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipelines.metrics.evaluation import Report
+from pipelines.metrics.figures import Figure
+from pipelines.training.recipes import Recipe
+from pipelines.world.words import ACTIONS, COLOURS, PLACES, SHAPES, SPRITES, TALKERS
+
+STAGES = ("video_vae", "video_decoder", "audio_vae", "vocoder", "transformer", "distillation", "upscaler")
+_HEAD = """---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: text-to-video
+tags: [audio-video, procedural, tiny]
+---
+
+# pocket
+
+A text-to-clip model of LTX-2's own classes (the 2.3 layout: gated and perturbed attention, per-modality connectors), small
+enough to live in a source repository. It makes {size}x{size} clips of {frames} frames at {rate:g} frames a second with
+{hertz} kHz mono sound: {sprites} things and animals, {shapes} shapes in {colours} colours and {talkers} kinds of talking
+characters, at {places} places, doing {actions} things, with the sound that this makes.
+
+```python
+from diffusers import LTX2Pipeline
+
+pipeline = LTX2Pipeline.from_pretrained("assets/models/pocket")
+frames, sound = pipeline(
+    "a red ball bouncing on grass",
+    width={size},
+    height={size},
+    num_frames={frames},
+    frame_rate={rate:g},
+    num_inference_steps=24,
+    guidance_scale=3.0,
+    max_sequence_length={tokens},
+    use_cross_timestep=True,
+    output_type="np",
+    return_dict=False,
+)
+```
+
+The studio loads it by itself. `studio.json` holds its recommended settings, `words.json` every word that it knows,
+`evaluation.json` all figures, `sha256.json` the hash of every file.
+
+**Data.** Only what `pipelines/world` renders: this repository's code and drawings of MIT, Apache-2.0 and CC0 sets
+([assets/world/NOTICE.md](../../world/NOTICE.md)); all sound is synthesised. No photographs, films, recordings or voices, by
+nobody. **Licence:** Apache-2.0.
+
+**Limits.** It knows the words of its world and nothing else: other prompts give something of that world. Sizes and lengths
+other than the trained ones run and look worse. It is here so that the studio works, and can be tested, on any machine; it is
+not a model of the real world. [docs/pocket.md](../../../docs/pocket.md) says more.
+"""
+
+
+def model_card(recipe: Recipe, runs: Path, report: Report, parameters: dict[str, int]) -> str:
+    """The README.md of a release: description, parts, training as the runs' own records tell it, and figures."""
+    head = _HEAD.format(
+        size=recipe.size, frames=recipe.num_frames, rate=recipe.frame_rate, tokens=recipe.prompt_tokens,
+        hertz=recipe.sound.sample_rate // 1000, sprites=len(SPRITES), shapes=len(SHAPES), colours=len(COLOURS),
+        talkers=len(TALKERS), places=len(PLACES), actions=len(ACTIONS),
+    )  # fmt: skip
+    parts = [f"| {name} | {count / 1e6:.2f} M |" for name, count in parameters.items()]
+    return "\n".join(
+        [
+            head,
+            "## Parts\n\n| part | parameters |\n|---|---|",
+            *parts,
+            f"| all, in 16 bits | {sum(parameters.values()) * 2 / 1e6:.1f} MB |",
+            f"\n## Training\n\n{_training(runs)}",
+            f"\n## Figures\n\n`python app.py evaluate --clips {report.clips} --seed {report.seed}`: {report.seeds}.\n",
+            "| measure | model | ceiling | share | floor | target | |\n|---|---|---|---|---|---|---|",
+            *(_row(figure) for figure in report.figures),
+            "",
+        ]
+    )
+
+
+def _training(runs: Path) -> str:
+    """One row a stage: its minutes and steps over all runs, and its last losses."""
+    rows = ["| stage | minutes | steps | last losses |", "|---|---|---|---|"]
+    for stage in STAGES:
+        record, log = runs / f"{stage}.json", runs / f"{stage}.log.jsonl"
+        if record.exists():
+            spent = json.loads(record.read_text(encoding="utf-8"))
+            last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])["losses"] if log.exists() else {}
+            losses = ", ".join(f"{name} {value:.3g}" for name, value in last.items())
+            rows.append(f"| `{stage}` | {spent['minutes']:g} | {spent['steps']} | {losses} |")
+    seeds = sorted(path.stem.removeprefix("latents-") for path in runs.glob("latents-*.pt"))
+    return "\n".join([*rows, f"\nSeeds: 0 for weights and data of every stage; latents {', '.join(seeds)}."])
+
+
+def _row(figure: Figure) -> str:
+    cells = (figure.model, figure.ceiling, figure.share, figure.floor, figure.target)
+    verdict = "" if figure.judged == "reported" else "holds" if figure.holds else "**below**"
+    return "| " + " | ".join([figure.name, *("" if cell is None else f"{cell:.2f}" for cell in cells), verdict]) + " |"

@@ -1,0 +1,97 @@
+"""The stages of pocket's training by name, each built with what it needs of the stages before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLLTX2Video
+
+from pipelines.training.audio_stages import AudioVAEStage, VocoderStage
+from pipelines.training.distillation import DistillationStage, Student
+from pipelines.training.reader_stages import PictureReaderStage, SoundReaderStage, SyncReaderStage, reader_stage
+from pipelines.training.recipes import Recipe, build_audio_vae, build_upscaler, build_video_vae, build_vocoder
+from pipelines.training.tokenizer import build_tokenizer
+from pipelines.training.trainer import Stage, load_average
+from pipelines.training.transformer import Denoiser, TrainingSet, TransformerStage
+from pipelines.training.upscaler_stage import UpscalerStage
+from pipelines.training.video_vae import VideoDecoderStage, VideoVAEStage, begin
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where and how a stage is trained: checkpoints and latents lie in ``folder``."""
+
+    recipe: Recipe
+    folder: Path
+    device: torch.device
+    seed: int = 0
+    compiled: bool = False
+
+
+def build_stage(name: str, run: Run) -> Stage:
+    """The stage called ``name``. Raises ``FileNotFoundError`` when a stage that it needs has no checkpoint yet."""
+    return STAGES[name](run)
+
+
+def finished_vae(recipe: Recipe, folder: Path) -> AutoencoderKLLTX2Video:
+    """The video VAE as far as it is trained, with the longer trained decoder if there is one."""
+    vae = build_video_vae(recipe)
+    has_decoder = (folder / f"{VideoDecoderStage.name}.pt").exists()
+    load_average(vae, folder, VideoDecoderStage.name if has_decoder else VideoVAEStage.name)
+    return vae
+
+
+def _video_vae(run: Run) -> Stage:
+    vae = build_video_vae(run.recipe)
+    if not (run.folder / f"{VideoVAEStage.name}.pt").exists():
+        begin(vae, run.recipe, run.seed)
+    return VideoVAEStage(vae.to(run.device), run.recipe, run.seed)
+
+
+def _video_decoder(run: Run) -> Stage:
+    vae = build_video_vae(run.recipe)
+    load_average(vae, run.folder, VideoVAEStage.name)
+    return VideoDecoderStage(vae.to(run.device), run.recipe, run.seed)
+
+
+def _transformer(run: Run) -> Stage:
+    data = TrainingSet.stored(run.folder, run.device)
+    return TransformerStage(_denoiser(run.recipe).to(run.device), run.recipe, data, seed=run.seed, compiled=run.compiled)
+
+
+def _distillation(run: Run) -> Stage:
+    denoiser = _denoiser(run.recipe)
+    load_average(denoiser, run.folder, TransformerStage.name)
+    student = Student(denoiser, run.recipe.adapter_rank).to(run.device)
+    return DistillationStage(student, run.recipe, TrainingSet.stored(run.folder, run.device), seed=run.seed)
+
+
+def _upscaler(run: Run) -> Stage:
+    vae = finished_vae(run.recipe, run.folder).to(run.device)
+    return UpscalerStage(build_upscaler(run.recipe).to(run.device), run.recipe, run.seed, vae)
+
+
+def _denoiser(recipe: Recipe) -> Denoiser:
+    return Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens)))
+
+
+def _reader(name: str) -> Callable[[Run], Stage]:
+    return lambda run: reader_stage(name, run.recipe, run.folder, run.device, run.seed)
+
+
+# In the order in which a release is trained.
+STAGES: dict[str, Callable[[Run], Stage]] = {
+    VideoVAEStage.name: _video_vae,
+    AudioVAEStage.name: lambda run: AudioVAEStage(build_audio_vae(run.recipe).to(run.device), run.recipe, run.seed),
+    VocoderStage.name: lambda run: VocoderStage(build_vocoder(run.recipe).to(run.device), run.recipe, run.seed),
+    TransformerStage.name: _transformer,
+    VideoDecoderStage.name: _video_decoder,
+    DistillationStage.name: _distillation,
+    UpscalerStage.name: _upscaler,
+    PictureReaderStage.name: _reader(PictureReaderStage.name),
+    SoundReaderStage.name: _reader(SoundReaderStage.name),
+    SyncReaderStage.name: _reader(SyncReaderStage.name),
+}
