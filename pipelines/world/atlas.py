@@ -16,7 +16,7 @@ _FOLDER = Path(__file__).parent.parent.parent / "assets" / "world"
 
 @dataclass(frozen=True)
 class Head:
-    """A face without a mouth, ``[128, 128, 4]`` as ``sprite`` gives it, and the place where a mouth goes.
+    """A face without a mouth, ``[256, 256, 4]`` as ``sprite`` gives it, and the place where a mouth goes.
 
     The mouth's centre (right and down from the tile's corner) and the width free for it are shares of the tile.
     """
@@ -42,9 +42,9 @@ def identities(style: str) -> int:
     return len(_heads(style))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def sprite(name: str, drawing: int) -> np.ndarray:
-    """One drawing (0 or 1) of a sprite: ``[128, 128, 4]`` float32, 0..1, premultiplied alpha, read only.
+    """One drawing (0 or 1) of a sprite: ``[256, 256, 4]`` float32, 0..1, premultiplied alpha, read only.
 
     The visible part is centred and reaches at most 0.48 of the tile from its middle.
     """
@@ -56,7 +56,7 @@ def sprite(name: str, drawing: int) -> np.ndarray:
     return _cut("sprites.webp", places[drawing])
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def head(style: str, identity: int) -> Head:
     """The head of one identity, counted from 0."""
     heads = _heads(style)

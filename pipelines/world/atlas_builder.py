@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-TILE = 128
+TILE = 256
 REACH = 0.48  # the visible pixel furthest from the centre, as a share of the tile
 IDENTITIES = 24
 _DRAWN = 512  # pixels a side at which a vector picture is drawn before it shrinks into its tile

@@ -12,7 +12,7 @@ from pipelines.world.atlas import head, sprite
 from pipelines.world.motion import Pose
 from pipelines.world.scene import Subject
 
-TILE = 128
+TILE = 256
 REACH = 0.48
 """A subject of radius 1 reaches this share of its tile from the centre."""
 
@@ -36,19 +36,19 @@ def tile(subject: Subject, pose: Pose, pixels: int) -> tuple[np.ndarray, np.ndar
 
     The second part is the coverage of a talker's mouth region ``[P, P]``, else ``None``.
     """
-    size = next((size for size in (32, 64) if size >= pixels), TILE)
+    size = next((size for size in (32, 64, 128) if size >= pixels), TILE)
     if not subject.is_talker:
         return _still(subject.name, subject.drawing, subject.colour, size), None
     return _talking(subject.name, subject.drawing, pose, size)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def _still(name: str, drawing: int, colour: str | None, size: int) -> np.ndarray:
     whole = sprite(name, drawing) if colour is None else _shape(name, colour)
     return whole if size == TILE else cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _face(name: str, identity: int, size: int) -> np.ndarray:
     whole = head(name, identity).picture
     return whole if size == TILE else cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA)
@@ -83,7 +83,7 @@ def _centres(size: int) -> tuple[np.ndarray, np.ndarray]:
     return centres[None, :], centres[:, None]
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=64)
 def _shape(name: str, colour: str) -> np.ndarray:
     """A shape in its colour, lit from the upper left."""
     x, y = _centres(TILE)

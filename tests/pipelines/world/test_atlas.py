@@ -14,15 +14,15 @@ FOLDER = Path(__file__).parents[3] / "assets" / "world"
 
 
 def check_picture(picture: np.ndarray) -> None:
-    assert picture.shape == (128, 128, 4) and picture.dtype == np.float32
+    assert picture.shape == (256, 256, 4) and picture.dtype == np.float32
     assert picture.min() >= 0 and picture.max() <= 1
     alpha = picture[..., 3]
     assert (picture[..., :3] <= alpha[..., None] + 1e-6).all(), "alpha is premultiplied"
     assert 0.10 < alpha.mean() < 0.75
-    assert ((alpha > 0.02) & (alpha < 0.98)).sum() > 50, "edges are soft"
+    assert ((alpha > 0.02) & (alpha < 0.98)).sum() > 100, "edges are soft"
     rows, columns = np.nonzero(alpha > 0.1)
-    assert abs((rows.min() + rows.max()) / 2 - 63.5) <= 1 and abs((columns.min() + columns.max()) / 2 - 63.5) <= 1
-    assert np.hypot(rows - 63.5, columns - 63.5).max() <= 0.48 * 128 + 1, "it may turn without leaving its tile"
+    assert abs((rows.min() + rows.max()) / 2 - 127.5) <= 1 and abs((columns.min() + columns.max()) / 2 - 127.5) <= 1
+    assert np.hypot(rows - 127.5, columns - 127.5).max() <= 0.48 * 256 + 1, "it may turn without leaving its tile"
 
 
 def test_the_world_has_many_sprites():
@@ -51,8 +51,8 @@ def test_heads_have_a_place_for_a_mouth(style):
         assert isinstance(face, Head)
         check_picture(face.picture)
         assert 0.08 <= face.mouth_width <= 0.6
-        columns = np.linspace(face.mouth_x - face.mouth_width / 2, face.mouth_x + face.mouth_width / 2, 9) * 128
-        assert face.picture[int(face.mouth_y * 128), columns.astype(int), 3].min() > 0.98, (style, identity)
+        columns = np.linspace(face.mouth_x - face.mouth_width / 2, face.mouth_x + face.mouth_width / 2, 9) * 256
+        assert face.picture[int(face.mouth_y * 256), columns.astype(int), 3].min() > 0.98, (style, identity)
 
 
 @pytest.mark.parametrize("style", head_styles())
