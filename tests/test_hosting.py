@@ -19,6 +19,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 # What a package is called where it is imported, when that differs from its name in the index.
 IMPORTED_AS = {
     "pillow": "PIL",
+    "opencv-python-headless": "cv2",
     "pyyaml": "yaml",
     "python-multipart": "multipart",
     "pydantic-settings": "pydantic_settings",

@@ -12,6 +12,7 @@ from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLLTX2Video
 
 from pipelines.models.ltx2.latents import pack_audio, pack_video, unpack_audio
 from pipelines.training.mel import log_mel
+from pipelines.training.muon import has_bfloat16
 from pipelines.training.recipes import Recipe
 from pipelines.world import make_clip
 from pipelines.world.scene import Scene, from_record, sample
@@ -32,17 +33,20 @@ def encode_clips(
         pixels = torch.from_numpy(clip.frames).to(device).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         waveform = torch.from_numpy(clip.waveform).to(device)[None]
         mel = log_mel(waveform, recipe.sound, recipe.mel_frames)
-        video, audio = vae.encode(pixels).latent_dist.mode(), audio_vae.encode(mel).latent_dist.mode()
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
+            video, audio = vae.encode(pixels).latent_dist.mode(), audio_vae.encode(mel).latent_dist.mode()
         yield scene, pack_video(video)[0].cpu(), pack_audio(audio)[0].cpu()
 
 
 def save_latents(path: Path, rows: list[tuple[Scene, torch.Tensor, torch.Tensor]]) -> None:
     """Store rows of ``encode_clips`` in half precision."""
     scenes, video, audio = zip(*rows, strict=True)
+    temporary = path.with_suffix(".part")  # another run may be reading what lies here
     torch.save(
         {"scenes": [asdict(scene) for scene in scenes], "video": torch.stack(video).half(), "audio": torch.stack(audio).half()},
-        path,
+        temporary,
     )
+    temporary.replace(path)
 
 
 def load_latents(paths: list[Path]) -> tuple[list[Scene], torch.Tensor, torch.Tensor]:

@@ -73,7 +73,7 @@ def orthogonalize(matrices_KNM: torch.Tensor) -> torch.Tensor:
     for _ in range(_ITERATIONS):
         gram = made @ made.mT
         made = torch.baddbmm(made, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), made, beta=a)
-    return made.mT if tall else made
+    return (made.mT if tall else made).to(matrices_KNM.dtype)
 
 
 def has_bfloat16(device: torch.device) -> bool:

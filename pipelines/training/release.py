@@ -97,7 +97,9 @@ def _words_moved(rows: torch.Tensor, source: Path, vocabulary: dict[str, int]) -
 @torch.no_grad()
 def _copy_overlap(module: nn.Module, released: dict[str, torch.Tensor]) -> None:
     for name, held in module.state_dict().items():
-        part = released[name]
+        part = released.get(name)
+        if part is None or part.ndim != held.ndim:
+            continue
         where = tuple(slice(0, min(ours, theirs)) for ours, theirs in zip(held.shape, part.shape, strict=True))
         held[where].copy_(part[where])
 
