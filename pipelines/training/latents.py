@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLLTX2Video
 
 from pipelines.models.ltx2.latents import pack_audio, pack_video, unpack_audio
+from pipelines.training.cores import spread
 from pipelines.training.mel import log_mel
 from pipelines.training.muon import has_bfloat16
 from pipelines.training.recipes import Recipe
@@ -18,6 +20,7 @@ from pipelines.world import make_clip
 from pipelines.world.scene import Scene, from_record, sample
 
 SCALES_FILE = "scales.pt"
+_AT_ONCE = 16
 
 
 @torch.inference_mode()
@@ -27,15 +30,16 @@ def encode_clips(
     """Yield ``count`` scenes with their packed, not normalised latents: video ``[N, C]`` and audio ``[L, D]``."""
     rng = np.random.default_rng(seed)
     device = next(vae.parameters()).device
-    for _ in range(count):
-        scene = sample(rng)
-        clip = make_clip(scene, num_frames=recipe.num_frames, frame_rate=recipe.frame_rate, size=recipe.size)
-        pixels = torch.from_numpy(clip.frames).to(device).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-        waveform = torch.from_numpy(clip.waveform).to(device)[None]
-        mel = log_mel(waveform, recipe.sound, recipe.mel_frames)
+    render = partial(make_clip, num_frames=recipe.num_frames, frame_rate=recipe.frame_rate, size=recipe.size)
+    for begun in range(0, count, _AT_ONCE):
+        scenes = [sample(rng) for _ in range(min(_AT_ONCE, count - begun))]
+        clips = spread(render, scenes)
+        frames, sounds = (torch.from_numpy(np.stack(part)) for part in ([c.frames for c in clips], [c.waveform for c in clips]))
+        pixels = frames.to(device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+        mel = log_mel(sounds.to(device), recipe.sound, recipe.mel_frames)
         with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
             video, audio = vae.encode(pixels).latent_dist.mode(), audio_vae.encode(mel).latent_dist.mode()
-        yield scene, pack_video(video)[0].cpu(), pack_audio(audio)[0].cpu()
+        yield from zip(scenes, pack_video(video).cpu(), pack_audio(audio).cpu(), strict=True)
 
 
 def save_latents(path: Path, rows: list[tuple[Scene, torch.Tensor, torch.Tensor]]) -> None:

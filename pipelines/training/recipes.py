@@ -54,7 +54,7 @@ class Recipe:
     text_width: int = 128
     text_layers: int = 2
     prompt_tokens: int = 64
-    video_vae: Optimization = Optimization(learning_rate=2e-4, batch_size=6)
+    video_vae: Optimization = Optimization(learning_rate=2e-4, batch_size=3)
     audio_vae: Optimization = Optimization(learning_rate=1.5e-3, batch_size=8)
     video_decoder: Optimization = Optimization(learning_rate=8e-4, batch_size=2)
     vocoder: Optimization = Optimization(learning_rate=1.5e-3, batch_size=8)

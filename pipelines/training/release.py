@@ -68,23 +68,36 @@ def assemble(recipe: Recipe, folder: Path) -> LTX2Pipeline:
 def adopt(recipe: Recipe, source: Path, folder: Path) -> None:
     """The opposite of ``release``: checkpoints in ``folder`` that begin with the released weights in ``source``.
 
-    A recipe that has grown since keeps what fits: of a tensor of another shape the part that both have, of the words those
-    that both know. Raises ``FileNotFoundError`` when a component is missing.
+    A recipe that has grown since keeps of the transformer and its text what fits: of a tensor of another shape the part that
+    both have, of the words those that both know. A codec of another shape begins anew, without a checkpoint, and so do the
+    latents' scales. Raises ``FileNotFoundError`` when a component is missing.
     """
     tokenizer = build_tokenizer(recipe.prompt_tokens)
-    vae, denoiser = build_video_vae(recipe), Denoiser(recipe, len(tokenizer))
-    single: dict[str, nn.Module] = {"vae": vae, "audio_vae": build_audio_vae(recipe), "vocoder": build_vocoder(recipe)}
-    for name, module in (single | dict(denoiser.named_children())).items():
-        released = load_file(next((source / name).glob("*.safetensors"), source / name / "model.safetensors"))
+    denoiser = Denoiser(recipe, len(tokenizer))
+    for name, module in denoiser.named_children():
+        weights = released_weights(source, name)
         if name == "text_encoder":
-            released["embed_tokens.weight"] = _words_moved(released["embed_tokens.weight"], source, tokenizer.get_vocab())
-        _copy_overlap(module, released)
-    begin_with(vae, folder, "video_vae")
-    for stage in ("audio_vae", "vocoder"):
-        begin_with(single[stage], folder, stage)
+            weights["embed_tokens.weight"] = _words_moved(weights["embed_tokens.weight"], source, tokenizer.get_vocab())
+        _copy_overlap(module, weights)
     begin_with(denoiser, folder, "transformer")
-    video, audio = (Scale(part.get_buffer("latents_mean"), part.get_buffer("latents_std")) for part in (vae, single["audio_vae"]))
-    save_scales(folder / SCALES_FILE, video, audio)
+    vae, audio_vae, vocoder = build_video_vae(recipe), build_audio_vae(recipe), build_vocoder(recipe)
+    fitting = {}
+    for stage, name, codec in (("video_vae", "vae", vae), ("audio_vae", "audio_vae", audio_vae), ("vocoder", "vocoder", vocoder)):
+        weights = released_weights(source, name)
+        fitting[stage] = {key: part.shape for key, part in codec.state_dict().items()} == {
+            key: part.shape for key, part in weights.items()
+        }
+        if fitting[stage]:
+            codec.load_state_dict(weights)
+            begin_with(codec, folder, stage)
+    if fitting["video_vae"] and fitting["audio_vae"]:
+        video, audio = (Scale(part.get_buffer("latents_mean"), part.get_buffer("latents_std")) for part in (vae, audio_vae))
+        save_scales(folder / SCALES_FILE, video, audio)
+
+
+def released_weights(source: Path, part: str) -> dict[str, torch.Tensor]:
+    """All tensors of one part of a released model. Raises ``FileNotFoundError`` when it is missing."""
+    return load_file(next((source / part).glob("*.safetensors"), source / part / "model.safetensors"))
 
 
 def _words_moved(rows: torch.Tensor, source: Path, vocabulary: dict[str, int]) -> torch.Tensor:

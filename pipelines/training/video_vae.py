@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from diffusers import AutoencoderKLLTX2Video
 
 from pipelines.training.ahead import Ahead
+from pipelines.training.cores import spread
 from pipelines.training.linear_start import begin_linear
 from pipelines.training.losses import kl, weighted_pixels
 from pipelines.training.recipes import Optimization, Recipe
 from pipelines.world.renderer import render_at
-from pipelines.world.scene import sample
+from pipelines.world.scene import Scene, sample
 
 _MOVER_WEIGHT = 5.0
-_SHORT_FRAMES = 5
+_SHORT_FRAMES = 13
 _KL_WEIGHT = 1e-5
 _FIT_FRAMES, _FIT_CLIPS = 9, 120
 
@@ -77,14 +80,29 @@ def _psnr(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return -10 * torch.log10((made - wanted).square().mean() / 4)
 
 
+@dataclass(frozen=True)
+class _Stretch:
+    """Consecutive frames of a scene that lasts ``duration_s``, from frame ``start`` on."""
+
+    scene: Scene
+    start: int
+    num_frames: int
+    frame_rate: float
+    duration_s: float
+    size: int
+
+
+def _render(stretch: _Stretch) -> tuple[np.ndarray, np.ndarray]:
+    times_s = (stretch.start + np.arange(stretch.num_frames)) / stretch.frame_rate
+    return render_at(stretch.scene, times_s, stretch.duration_s, stretch.size)
+
+
 def draw(recipe: Recipe, rng: np.random.Generator, num_frames: int, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
     """A batch of random stretches of random scenes: pixels ``[B, 3, F, S, S]`` in -1..1 and coverage ``[B, 1, F, S, S]``."""
-    pixels, masks = [], []
+    stretches = []
     for _ in range(batch):
         scene, start = sample(rng), int(rng.integers(0, recipe.num_frames - num_frames + 1))
-        times_s = (start + np.arange(num_frames)) / recipe.frame_rate
-        pictures, covers = render_at(scene, times_s, recipe.duration_s, recipe.size)
-        pixels.append(pictures)
-        masks.append(covers)
+        stretches.append(_Stretch(scene, start, num_frames, recipe.frame_rate, recipe.duration_s, recipe.size))
+    pixels, masks = zip(*spread(_render, stretches), strict=True)
     video = torch.from_numpy(np.stack(pixels)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
     return video, torch.from_numpy(np.stack(masks)).unsqueeze(1).float()

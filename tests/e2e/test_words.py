@@ -14,33 +14,33 @@ def test_the_nearest_word_takes_the_place_of_the_unknown_one(visitor: Visitor) -
     page = visitor.page
     prompt = page.locator("#field-prompt textarea")
     expect(page.locator(".words-link")).to_be_visible()
-    visitor.write("a skyscraper bouncing at night")
+    visitor.write("a mountain bouncing at night")
     note = page.locator(".words-note")
-    expect(note).to_contain_text("Pocket does not know “skyscraper”; nearest: city.")
+    expect(note).to_contain_text("Pocket does not know “mountain”; nearest: snow.")
     expect(note).to_have_attribute("aria-live", "polite")
-    note.get_by_role("button", name="city").click()
-    expect(prompt).to_have_value("a city bouncing at night")
+    note.get_by_role("button", name="snow").click()
+    expect(prompt).to_have_value("a snow bouncing at night")
     expect(note).to_be_empty()
     expect(prompt).to_be_focused()
-    page.wait_for_function("() => document.querySelector('#field-prompt textarea').selectionStart === 'a city'.length")
-    page.wait_for_function("() => JSON.parse(localStorage.getItem('studio.draft')).prompt === 'a city bouncing at night'")
+    page.wait_for_function("() => document.querySelector('#field-prompt textarea').selectionStart === 'a snow'.length")
+    page.wait_for_function("() => JSON.parse(localStorage.getItem('studio.draft')).prompt === 'a snow bouncing at night'")
 
 
 def test_article_capital_and_other_letters_around_the_word_stay_right(visitor: Visitor) -> None:
     page = visitor.page
-    visitor.write("Wolves meet 🎬 a sparrow and an elf. “A skyscraper!” 红色的球")
+    visitor.write("Coins meet 🎬 a bagel and an island. “A skyscraper!” 红色的球")
     note = page.locator(".words-note")
-    expect(note).to_contain_text("“Wolves” (nearest: dog), “meet”")
+    expect(note).to_contain_text("“Coins” (nearest: circle), “meet”")
     expect(note).to_contain_text("and 1 more")
-    for button in ("dog", "chick", "snowman"):
+    for button in ("circle", "ring", "sea"):
         note.get_by_role("button", name=button, exact=True).click()
         expect(note.get_by_role("button", name=button, exact=True)).to_have_count(0)
-    expect(page.locator("#field-prompt textarea")).to_have_value("Dog meet 🎬 a chick and a snowman. “A skyscraper!” 红色的球")
-    visitor.write("a sparrow")
-    note.get_by_role("button", name="chick").click()
-    visitor.write("a bird flying")
-    note.get_by_role("button", name="owl").click()
-    expect(page.locator("#field-prompt textarea")).to_have_value("an owl flying")
+    expect(page.locator("#field-prompt textarea")).to_have_value("Circle meet 🎬 a ring and a sea. “A skyscraper!” 红色的球")
+    visitor.write("a bagel")
+    note.get_by_role("button", name="ring").click()
+    visitor.write("a peach ball")
+    note.get_by_role("button", name="orange").click()
+    expect(page.locator("#field-prompt textarea")).to_have_value("an orange ball")
 
 
 def test_the_panel_lists_what_is_known_and_writes_it_into_the_prompt(visitor: Visitor) -> None:
@@ -50,18 +50,18 @@ def test_the_panel_lists_what_is_known_and_writes_it_into_the_prompt(visitor: Vi
     panel = page.get_by_role("dialog", name="Words that Pocket knows")
     panel.get_by_role("button", name="ball sphere, circle").click()
     expect(panel.locator(".lexicon-prompt")).to_have_text("a red ball")
-    panel.get_by_role("button", name="camera zooms in").click()
-    expect(panel.locator(".lexicon-prompt")).to_have_text("a red ball, camera zooms in")
+    panel.get_by_role("button", name="to drums").click()
+    expect(panel.locator(".lexicon-prompt")).to_have_text("a red ball, to drums")
     assert page.evaluate(NAMELESS) == []
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
-    expect(page.locator("#field-prompt textarea")).to_have_value("a red ball, camera zooms in")
+    expect(page.locator("#field-prompt textarea")).to_have_value("a red ball, to drums")
 
 
 def test_models_that_take_any_words_say_nothing(visitor: Visitor) -> None:
     page = visitor.page
-    visitor.write("a skyscraper bouncing at night")
-    expect(page.locator(".words-note")).to_contain_text("skyscraper")
+    visitor.write("a mountain bouncing at night")
+    expect(page.locator(".words-note")).to_contain_text("mountain")
     page.locator("#field-model input").click()
     page.get_by_role("option", name="LTX-2.3 distilled").click()
     expect(page.locator(".words")).to_be_hidden()

@@ -95,12 +95,12 @@ def test_generate_names_the_file_itself(run: Run, tmp_path: Path) -> None:
 
 
 def test_generate_tells_words_that_the_model_does_not_know(run: Run) -> None:
-    made = ("generate", "a skyscraper bouncing at night", "--num-inference-steps", "1")
+    made = ("generate", "a mountain bouncing at night", "--num-inference-steps", "1")
     shown = run(*made)
-    assert shown.returncode == 0 and "skyscraper" not in shown.stdout.partition("(")[2]
-    assert shown.stderr.strip() == "pocket does not know “skyscraper” (nearest: “city”)."
+    assert shown.returncode == 0 and "mountain" not in shown.stdout.partition("(")[2]
+    assert shown.stderr.strip() == "pocket does not know “mountain” (nearest: “snow”)."
     told = run(*made, "--json")
-    assert told.stderr == "" and only_object(told.stdout)["unknown_words"] == [{"word": "skyscraper", "nearest": "city"}]
+    assert told.stderr == "" and only_object(told.stdout)["unknown_words"] == [{"word": "mountain", "nearest": "snow"}]
 
 
 def test_generate_from_a_first_frame(run: Run, tmp_path: Path) -> None:

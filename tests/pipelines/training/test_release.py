@@ -12,8 +12,11 @@ from pipelines.metrics.evaluation import Report
 from pipelines.metrics.figures import Figure
 from pipelines.training.ahead import Ahead
 from pipelines.training.card import model_card
+from pipelines.training.cores import spread
 from pipelines.training.recipes import pocket
 from pipelines.training.stages import STAGES
+from pipelines.world import make_clip
+from pipelines.world.scene import draw
 
 
 def test_the_model_card_tells_training_and_figures(tmp_path):
@@ -39,6 +42,13 @@ def test_an_unknown_stage_is_answered_with_those_there_are():
     )
     assert asked.returncode == 2
     assert all(name in asked.stderr for name in (*STAGES, "latents", "release", "adopt"))
+
+
+def test_scenes_rendered_by_other_processes_are_the_same():
+    scenes = [draw(np.random.default_rng(seed)) for seed in range(5)]
+    here, there = spread(make_clip, scenes, workers=0), spread(make_clip, scenes, workers=2)
+    for one, two in zip(here, there, strict=True):
+        assert one.scene == two.scene and np.array_equal(one.frames, two.frames) and np.array_equal(one.waveform, two.waveform)
 
 
 def test_batches_drawn_ahead_are_those_drawn_in_turn():

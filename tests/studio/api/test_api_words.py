@@ -12,13 +12,13 @@ CHECK = "/api/v1/prompts/check"
 
 def test_a_prompt_is_checked_and_nothing_is_made(client: httpx.Client) -> None:
     before = client.get("/api/v1/jobs").json()
-    answer = client.post(CHECK, json={"model": "pocket", "prompt": "🎬 a skyscraper bouncing at night"})
+    answer = client.post(CHECK, json={"model": "pocket", "prompt": "🎬 a mountain bouncing at night"})
     assert answer.status_code == 200
     assert answer.json() == {
         "model": "pocket",
         "title": "Pocket",
         "has_vocabulary": True,
-        "unknown": [{"word": "skyscraper", "nearest": "city", "start": 4, "end": 14}],
+        "unknown": [{"word": "mountain", "nearest": "snow", "start": 4, "end": 12}],
     }
     assert client.get("/api/v1/jobs").json() == before
 
@@ -48,7 +48,7 @@ def test_the_words_of_a_model(client: httpx.Client) -> None:
     models = {each["id"]: each["has_vocabulary"] for each in client.get("/api/v1/models").json()}
     assert models["pocket"] is True and models["ltx-2"] is False
     words = client.get("/api/v1/models/pocket/words").json()
-    assert words["title"] == "Pocket" and words["near"]["skyscraper"] == "city"
+    assert words["title"] == "Pocket" and words["near"]["mountain"] == "snow"
     assert words["knows"]["subject"]["ball"][0] == "ball"
     for model in ("ltx-2", "nobody"):
         refused = client.get(f"/api/v1/models/{model}/words")
