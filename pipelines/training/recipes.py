@@ -43,6 +43,7 @@ class Recipe:
     sound: Sound = field(default_factory=Sound)
     video_latent_channels: int = 128
     vae_width: int = 128
+    vae_frames: int = 13
     audio_latent_channels: int = 1
     vocoder_width: int = 128
     upscaler_width: int = 64

@@ -17,7 +17,6 @@ from pipelines.world.renderer import render_at
 from pipelines.world.scene import Scene, sample
 
 _MOVER_WEIGHT = 5.0
-_SHORT_FRAMES = 13
 _KL_WEIGHT = 1e-5
 _FIT_FRAMES, _FIT_CLIPS = 9, 120
 
@@ -31,7 +30,7 @@ class VideoVAEStage:
         self.model = model
         self.optimization: Optimization = recipe.video_vae
         self.rng = np.random.default_rng(seed)
-        self._batches = Ahead(self.rng, lambda rng: draw(recipe, rng, _SHORT_FRAMES, recipe.video_vae.batch_size))
+        self._batches = Ahead(self.rng, lambda rng: draw(recipe, rng, recipe.vae_frames, recipe.video_vae.batch_size))
 
     def losses(self, share: float) -> dict[str, torch.Tensor]:
         """Weighted error and KL of a batch of short clips."""

@@ -29,7 +29,7 @@ from pipelines.world.scene import sample
 def recipe() -> Recipe:
     quick = Optimization(learning_rate=2e-3, batch_size=2, warmup_steps=5)
     return replace(
-        pocket(), size=64, num_frames=9, frame_rate=8.0, video_latent_channels=32, vae_width=32, vocoder_width=32,
+        pocket(), size=64, num_frames=9, frame_rate=8.0, video_latent_channels=32, vae_width=32, vae_frames=5, vocoder_width=32,
         video_width=64, audio_width=32, heads=2, layers=1, text_width=32, text_layers=1,
         video_vae=replace(quick, learning_rate=2e-5), video_decoder=quick, audio_vae=quick,
         vocoder=quick, transformer=replace(quick, batch_size=4), distillation=quick, adapter_rank=2,
