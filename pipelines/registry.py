@@ -149,7 +149,7 @@ def _pocket() -> Iterable[ModelSpec]:
         "pocket",
         POCKET_FOLDER,
         title="Pocket",
-        description="Small, embedded, trained by this project: a cartoon world with its sounds. No GPU needed.",
+        description="Small, embedded, trained by this project: simple shapes and places with their sounds. No GPU needed.",
         licence="Apache-2.0",
         max_side=512,
         max_frames=121,

@@ -108,6 +108,7 @@ def test_writes_the_pictures_for_the_documentation(browser: Browser, server: Ser
         pytest.skip("STUDIO_SCREENSHOTS=1 writes docs/screenshots")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     first = Visitor(browser, server.url)
+    expect(first.page.locator(".examples .chip").first).to_be_visible()
     for prompt in first.page.locator(".examples .chip").all_inner_texts():
         first.api("/jobs", "POST", {"kind": "generate", "prompt": prompt, "seed": 7})
     expect(first.page.locator(".queue-item").first).to_be_visible(timeout=20_000)
