@@ -144,30 +144,35 @@ UNGUIDED: dict[str, Any] = dict(
 
 
 def _pocket() -> Iterable[ModelSpec]:
-    """The embedded model and its few-step student; what each recommends travels with its weights in ``studio.json``."""
-    pocket = spec_from_folder(
-        "pocket",
-        POCKET_FOLDER,
-        title="Pocket",
-        description="Small, embedded, trained by this project: simple shapes and places with their sounds. No GPU needed.",
-        licence="Apache-2.0",
-        max_side=512,
-        max_frames=121,
-        image_crf=0,
-        sha256=json.loads((POCKET_FOLDER / "sha256.json").read_text()),
-        upscaler=str(POCKET_UPSCALER_FOLDER) if (POCKET_UPSCALER_FOLDER / "config.json").is_file() else "",
-        **_advice(POCKET_FOLDER),
-    )
+    """The embedded model and its few-step student."""
+    pocket = pocket_in(POCKET_FOLDER)
     yield pocket
     if (POCKET_FAST_FOLDER / "studio.json").is_file():
         yield replace(
             pocket,
             id="pocket-fast",
             title="Pocket fast",
-            description="Pocket in six steps without guidance: for drafts, several times as fast.",
+            description="Pocket in six steps without guidance: for drafts.",
             adapter=str(POCKET_FAST_FOLDER),
             **_advice(POCKET_FAST_FOLDER),
         )
+
+
+def pocket_in(folder: Path) -> ModelSpec:
+    """The embedded model as it lies in ``folder``; what it recommends travels with its weights in ``studio.json``."""
+    return spec_from_folder(
+        "pocket",
+        folder,
+        title="Pocket",
+        description="Small, embedded, trained by this project: simple shapes and places with their sounds. No GPU needed.",
+        licence="Apache-2.0",
+        max_side=512,
+        max_frames=121,
+        image_crf=0,
+        sha256=json.loads((folder / "sha256.json").read_text()),
+        upscaler=str(POCKET_UPSCALER_FOLDER) if (POCKET_UPSCALER_FOLDER / "config.json").is_file() else "",
+        **_advice(folder),
+    )
 
 
 def _advice(folder: Path) -> dict[str, Any]:

@@ -87,15 +87,20 @@ class Evaluation:
     device: str = "auto"
 
 
-def evaluate(work: Evaluation, folder: Path, tell: Callable[[str], None] = lambda line: None) -> Report:
-    """Make and measure the clips in ``folder``; ``tell`` hears a line now and then.
+def evaluate(
+    work: Evaluation,
+    folder: Path,
+    tell: Callable[[str], None] = lambda line: None,
+    catalogue: ModelCatalogue | None = None,
+) -> Report:
+    """Make and measure the clips in ``folder``; ``tell`` hears a line now and then. ``catalogue``: not the installed models.
 
     Raises ``InvalidRequest`` for too few clips or a model that was not trained on the world, ``ModelNotFound`` for an
     unknown one, and what the engine raises.
     """
     begun = time.monotonic()
     asked = select(work.clips, work.seed)
-    catalogue = ModelCatalogue.with_folders({})
+    catalogue = catalogue or ModelCatalogue.with_folders({})
     catalogue.get(work.model)
     engine = Engine(catalogue, media_dir=folder, device=work.device)
     sound_of(engine.model(work.model))

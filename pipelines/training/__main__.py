@@ -15,10 +15,11 @@ from typing import Annotated
 import torch
 import typer
 
+from pipelines.contract import InvalidRequest
 from pipelines.metrics.readers import READERS_FOLDER
 from pipelines.registry import POCKET_FOLDER
 from pipelines.training.latents import SCALES_FILE, encode_clips, measure_scales, save_latents
-from pipelines.training.memory import keep_memory
+from pipelines.training.machine import keep_memory
 from pipelines.training.reader_release import adopt_readers, release_readers
 from pipelines.training.recipes import build_audio_vae, build_video_vae, pocket
 from pipelines.training.release import adopt_all, release_all
@@ -61,7 +62,10 @@ def train_pocket(
             if READERS_FOLDER.exists():
                 adopt_readers(READERS_FOLDER, RUNS)
         case "release":
-            report = release_all(run.recipe, RUNS, POCKET_FOLDER.parent, clips, typer.echo)
+            try:
+                report = release_all(run.recipe, RUNS, POCKET_FOLDER.parent, clips, typer.echo)
+            except InvalidRequest as error:
+                raise typer.BadParameter(error.message) from None
             typer.echo("all floors hold" if report.passed else "not all floors hold")
         case "readers_release":
             for name, value in release_readers(run.recipe, RUNS, READERS_FOLDER).items():

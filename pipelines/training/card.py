@@ -45,7 +45,7 @@ frames, sound = pipeline(
 ```
 
 The studio loads it by itself. `studio.json` holds its recommended settings, `words.json` every word that it knows,
-`evaluation.json` all figures, `sha256.json` the hash of every file.
+`evaluation.json` all figures, `sha256.json` the hash of every file but those and this card.
 
 **Data.** Only what `pipelines/world` renders: this repository's code and drawings of MIT, Apache-2.0 and CC0 sets
 ([assets/world/NOTICE.md](../../world/NOTICE.md)); all sound is synthesised. No photographs, films, recordings or voices, by

@@ -13,8 +13,8 @@ from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLLTX2Video
 
 from pipelines.models.ltx2.latents import pack_audio, pack_video, unpack_audio
 from pipelines.training.cores import spread
+from pipelines.training.machine import has_bfloat16
 from pipelines.training.mel import log_mel
-from pipelines.training.muon import has_bfloat16
 from pipelines.training.recipes import Recipe
 from pipelines.world import make_clip
 from pipelines.world.scene import Scene, from_record, sample

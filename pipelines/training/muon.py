@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipelines.training.machine import has_bfloat16
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _MOST_ROWS = 128
@@ -74,11 +76,3 @@ def orthogonalize(matrices_KNM: torch.Tensor) -> torch.Tensor:
         gram = made @ made.mT
         made = torch.baddbmm(made, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), made, beta=a)
     return (made.mT if tall else made).to(matrices_KNM.dtype)
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether ``device`` has instructions for bfloat16: training then computes in it, over float32 weights, 1.5 times as fast."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

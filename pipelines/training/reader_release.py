@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torch import nn
 from pipelines.metrics.readers import CLASSES, SYNC_WINDOW, PictureReader, Readers, SoundReader, SyncReader, mel_window, shown
 from pipelines.metrics.sync import area_under_curve, contacts, match_f1
 from pipelines.training.mel import log_mel
+from pipelines.training.publish import publish
 from pipelines.training.reader_stages import draw_speaker, mouth_truth
 from pipelines.training.recipes import Recipe
 from pipelines.training.trainer import begin_with, load_average
@@ -100,20 +99,16 @@ def trained_readers(folder: Path) -> Readers:
 def release_readers(recipe: Recipe, folder: Path, target: Path, clips: int = 1000) -> dict[str, float]:
     """Write the trained nets to ``target`` as they measure, replacing all but its README.md; returns their accuracies."""
     readers = trained_readers(folder)
-    fresh = target.with_name(f".{target.name}.part")
-    shutil.rmtree(fresh, ignore_errors=True)
-    for name, net in readers._asdict().items():
-        net.half().save_pretrained(fresh / name)
-        net.float()  # measured with the weights as they are released
-    accuracy = held_out_accuracy(readers, recipe, clips)
-    (fresh / "accuracy.json").write_text(json.dumps({"clips": clips, **accuracy}, indent=2) + "\n")
-    names = sorted(str(file.relative_to(fresh)) for file in fresh.rglob("*") if file.is_file())
-    manifest = {name: hashlib.sha256((fresh / name).read_bytes()).hexdigest() for name in names}
-    (fresh / "sha256.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    if (card := target / "README.md").exists():
-        shutil.copy(card, fresh / card.name)
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.replace(target)
+    accuracy: dict[str, float] = {}
+
+    def fill(fresh: Path) -> None:
+        for name, net in readers._asdict().items():
+            net.half().save_pretrained(fresh / name)
+            net.float()  # measured with the weights as they are released
+        accuracy.update(held_out_accuracy(readers, recipe, clips))
+        (fresh / "accuracy.json").write_text(json.dumps({"clips": clips, **accuracy}, indent=2) + "\n")
+
+    publish(target, fill)
     return accuracy
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +16,11 @@ from transformers import GemmaTokenizer
 
 from pipelines.metrics.evaluation import Evaluation, Report, evaluate
 from pipelines.models.ltx2.load import ADAPTER_FILE
-from pipelines.registry import POCKET_FAST_FOLDER, POCKET_FOLDER, POCKET_UPSCALER_FOLDER
+from pipelines.registry import POCKET_FAST_FOLDER, POCKET_FOLDER, POCKET_UPSCALER_FOLDER, ModelCatalogue, pocket_in
 from pipelines.training.card import model_card
 from pipelines.training.distillation import STEPS, Student
 from pipelines.training.latents import SCALES_FILE, Scale, load_scales, save_scales
+from pipelines.training.publish import CARD, publish, put
 from pipelines.training.recipes import Recipe, build_audio_vae, build_scheduler, build_video_vae, build_vocoder
 from pipelines.training.tokenizer import build_tokenizer
 from pipelines.training.trainer import begin_with, load_average
@@ -129,48 +128,47 @@ def advice(recipe: Recipe) -> dict[str, Any]:
 def release(recipe: Recipe, folder: Path, target: Path) -> dict[str, str]:
     """Write the model to ``target``, replacing what is there but its README.md; returns its manifest."""
     pipeline = assemble(recipe, folder)
-    fresh = target.with_name(f".{target.name}.part")
-    shutil.rmtree(fresh, ignore_errors=True)
-    pipeline.save_pretrained(fresh)
-    (fresh / "studio.json").write_text(json.dumps(advice(recipe), indent=2) + "\n")
-    (fresh / VOCABULARY).write_text(json.dumps(words(), indent=1) + "\n")
-    card = target / "README.md"
-    if card.exists():
-        shutil.copy(card, fresh / card.name)
-    names = sorted(str(file.relative_to(fresh)) for file in fresh.rglob("*") if file.is_file() and file.name != "README.md")
-    manifest = {name: hashlib.sha256((fresh / name).read_bytes()).hexdigest() for name in names}
-    (fresh / "sha256.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.replace(target)
-    return manifest
+
+    def fill(fresh: Path) -> None:
+        pipeline.save_pretrained(fresh)
+        (fresh / "studio.json").write_text(json.dumps(advice(recipe), indent=2) + "\n")
+        (fresh / VOCABULARY).write_text(json.dumps(words(), indent=1) + "\n")
+
+    return publish(target, fill)
 
 
 def release_fast(recipe: Recipe, folder: Path, target: Path) -> dict[str, str]:
     """Write the distilled adapter to ``target`` in half precision, replacing all but its README.md; returns its manifest."""
     student = Student(Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens))), recipe.adapter_rank)
     load_average(student, folder, "distillation")
-    target.mkdir(parents=True, exist_ok=True)
-    student.denoiser.transformer.half().save_lora_adapter(target, weight_name=ADAPTER_FILE)
-    studio = advice(recipe) | dict(num_inference_steps=STEPS, guidance_scale=1.0, audio_guidance_scale=1.0)
-    (target / "studio.json").write_text(json.dumps(studio, indent=2) + "\n")
-    manifest = {name: hashlib.sha256((target / name).read_bytes()).hexdigest() for name in (ADAPTER_FILE, "studio.json")}
-    (target / "sha256.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    return manifest
+
+    def fill(fresh: Path) -> None:
+        student.denoiser.transformer.half().save_lora_adapter(fresh, weight_name=ADAPTER_FILE)
+        studio = advice(recipe) | dict(num_inference_steps=STEPS, guidance_scale=1.0, audio_guidance_scale=1.0)
+        (fresh / "studio.json").write_text(json.dumps(studio, indent=2) + "\n")
+
+    return publish(target, fill)
 
 
 def release_all(recipe: Recipe, runs: Path, models: Path, clips: int, tell: Callable[[str], None]) -> Report:
-    """Write everything that is trained in ``runs`` below ``models``, measure pocket, and put the figures into its card."""
+    """Measure pocket as it is trained in ``runs``, and only then write it and what belongs to it below ``models``.
+
+    The figures go into its card and beside it. Raises what ``evaluate`` raises; what was released stays as it was.
+    """
     target = models / POCKET_FOLDER.name
-    release(recipe, runs, target)
+    with tempfile.TemporaryDirectory(dir=models, prefix=".release-") as folder:
+        fresh = Path(folder) / target.name
+        release(recipe, runs, fresh)
+        catalogue = ModelCatalogue([pocket_in(fresh)])
+        report = evaluate(Evaluation("pocket", clips), Path(folder) / "clips", tell, catalogue)
+        figures = {name: value for name, value in report.to_dict().items() if name != "records"}
+        (fresh / "evaluation.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+        (fresh / CARD).write_text(model_card(recipe, runs, report, parameters(fresh)))
+        put(fresh, target)
     if (runs / "distillation.pt").exists():
         release_fast(recipe, runs, models / POCKET_FAST_FOLDER.name)
     if (runs / "upscaler.pt").exists():
         release_upscaler(recipe, runs, models / POCKET_UPSCALER_FOLDER.name)
-    with tempfile.TemporaryDirectory() as folder:
-        report = evaluate(Evaluation("pocket", clips), Path(folder), tell)
-    figures = {name: value for name, value in report.to_dict().items() if name != "records"}
-    (target / "evaluation.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
-    (target / "README.md").write_text(model_card(recipe, runs, report, parameters(target)))
     return report
 
 

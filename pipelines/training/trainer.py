@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipelines.training.muon import Muon, has_bfloat16
+from pipelines.training.machine import has_bfloat16
+from pipelines.training.muon import Muon
 from pipelines.training.recipes import Optimization
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +11,7 @@ from diffusers import AutoencoderKLLTX2Video
 
 from pipelines.models.upscaler import SCALE, FrameUpscaler, bicubic, windows
 from pipelines.training.degrade import degrade
+from pipelines.training.publish import publish
 from pipelines.training.recipes import Optimization, Recipe, build_upscaler
 from pipelines.training.trainer import begin_with, load_average
 from pipelines.world.renderer import render_at
@@ -124,18 +122,7 @@ def release_upscaler(recipe: Recipe, folder: Path, target: Path) -> dict[str, st
 
 def write_upscaler(model: FrameUpscaler, target: Path) -> dict[str, str]:
     """``release_upscaler`` of a net that is at hand."""
-    fresh = target.with_name(f".{target.name}.part")
-    shutil.rmtree(fresh, ignore_errors=True)
-    model.half().save_pretrained(fresh)
-    names = sorted(file.name for file in fresh.iterdir())
-    manifest = {name: hashlib.sha256((fresh / name).read_bytes()).hexdigest() for name in names}
-    (fresh / "sha256.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    card = target / "README.md"
-    if card.exists():
-        shutil.copy(card, fresh / card.name)
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.replace(target)
-    return manifest
+    return publish(target, model.half().save_pretrained)
 
 
 def adopt_upscaler(recipe: Recipe, source: Path, folder: Path) -> None:

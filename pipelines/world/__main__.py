@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.contract import StorageFull
 from pipelines.world.export import RECORDS, export_clips
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -25,9 +26,15 @@ def dataset(
         raise typer.BadParameter(f"size is {size}; H.264 needs an even number: use {size + 1}.")
     if (out / RECORDS).exists():
         raise typer.BadParameter(f"{out} holds a dataset already; choose another folder.")
-    for index, _ in enumerate(export_clips(out, clips, seed, held_out=held_out, size=size), start=1):
-        if index % 50 == 0 or index == clips:
-            typer.echo(f"{index} of {clips}")
+    try:
+        for index, _ in enumerate(export_clips(out, clips, seed, held_out=held_out, size=size), start=1):
+            if index % 50 == 0 or index == clips:
+                typer.echo(f"{index} of {clips}")
+    except StorageFull as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        raise typer.BadParameter(f"{out} cannot be written to ({error.strerror}); choose another folder.") from None
     typer.echo(f"{out / RECORDS}")
 
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.world.words import ACTIONS, CAMERAS, COLOURS, LOOKS, PLACES, SHAPES, SPRITES, TALKERS, VEHICLES, VOICES
+from pipelines.world.words import ACTIONS, CAMERAS, COLOURS, LOOKS, MATERIALS, PLACES, SHAPES, SPRITES, TALKERS, VEHICLES, VOICES
 
-MATERIALS = ("rubber", "wood", "metal", "glass")
 MUSIC = ("drums", "electronic", "soft")
 SHAPE_MATERIALS = {"ball": "rubber", "cube": "wood", "star": "glass", "triangle": "wood", "heart": "rubber", "ring": "metal"}
 _METAL_THINGS = (*VEHICLES, "bell", "robot", "crown")
@@ -175,7 +174,7 @@ def _thing(rng: np.random.Generator, radius: float, x: float, is_shape: bool | N
         name = str(rng.choice(tuple(SPRITES)))
         return Subject(name, radius, x, int(rng.integers(2)), None, default_material(name))
     name = str(rng.choice(tuple(SHAPES)))
-    material = default_material(name) if rng.random() < 0.6 else str(rng.choice(MATERIALS))
+    material = default_material(name) if rng.random() < 0.6 else str(rng.choice(tuple(MATERIALS)))
     return Subject(name, radius, x, 0, str(rng.choice(tuple(COLOURS))), material)
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines.contract import InvalidRequest
 from pipelines.registry import Defaults, spec_from_folder
 from pipelines.training.audio_stages import AudioVAEStage, VocoderStage
 from pipelines.training.distillation import DistillationStage, Student
 from pipelines.training.latents import encode_clips, load_latents, measure_scales, save_latents
 from pipelines.training.mel import log_mel
 from pipelines.training.recipes import Optimization, Recipe, build_audio_vae, build_video_vae, build_vocoder, pocket
-from pipelines.training.release import adopt, release, release_fast
+from pipelines.training.release import adopt, release, release_all, release_fast
 from pipelines.training.tokenizer import build_tokenizer
 from pipelines.training.trainer import Budget, Stage, train
 from pipelines.training.transformer import Denoiser, TrainingSet, TransformerStage
@@ -93,6 +94,13 @@ def test_every_stage_learns_and_is_released(recipe, tmp_path):
     release_fast(recipe, tmp_path, tmp_path / "fast")
     fast = generate(tmp_path / "released", manifest, tmp_path, adapter=str(tmp_path / "fast"))
     assert fast.model_sha256 != clip_and_events.model_sha256
+
+    release(recipe, tmp_path, tmp_path / "models" / "pocket")
+    before = {file: file.read_bytes() for file in (tmp_path / "models").rglob("*") if file.is_file()}
+    with pytest.raises(InvalidRequest, match="clips is 1"):
+        release_all(recipe, tmp_path, tmp_path / "models", 1, print)
+    after = {file: file.read_bytes() for file in (tmp_path / "models").rglob("*") if file.is_file()}
+    assert after == before, "what cannot be measured replaces nothing"
 
     adopt(recipe, tmp_path / "released", tmp_path / "later")
     again = Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens)))

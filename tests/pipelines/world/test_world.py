@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import librosa
@@ -209,3 +211,14 @@ def test_a_folder_dataset_holds_everything_a_clip_was_made_of(tmp_path):
         media = read_media(path)
         assert media.frames is not None and media.sound is not None and media.frames.shape == (25, 128, 128, 3)
         assert np.abs(media.frames.astype(float) - make_clip(scene).frames).mean() < 6
+
+
+def test_a_dataset_that_cannot_be_written_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / RECORDS).touch()
+    for folder, reason in (("file", "cannot be written to"), ("taken", "holds a dataset already")):
+        command = [sys.executable, "-m", "pipelines.world", "--out", str(tmp_path / folder), "--clips", "1"]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert asked.returncode == 2 and reason in " ".join(asked.stderr.replace("│", " ").split())
+        assert "Traceback" not in asked.stderr
