@@ -13,16 +13,16 @@ from diffusers.pipelines.ltx2.pipeline_ltx2 import calculate_shift
 from peft import LoraConfig
 from torch import nn
 
+from pipelines.training.keeping import draw_keep
 from pipelines.training.recipes import Optimization, Recipe, build_scheduler
 from pipelines.training.tokenizer import build_tokenizer
-from pipelines.training.transformer import Batch, Denoiser, TrainingSet, encode_texts, first_frame, velocity
+from pipelines.training.transformer import KEEPING_SHARE, Batch, Denoiser, TrainingSet, encode_texts, mean_over, velocity
 from pipelines.world.captions import caption
 
 STEPS = 6
 """How many steps the student takes for a clip."""
 _SUBSTEPS = 2
 _TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "net.0.proj", "net.2"]
-_FIRST_FRAME_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class DistillationStage:
         start, end = self._sigmas.to(device)[step], self._sigmas.to(device)[step + 1]
         words = [caption(self._data.scenes[int(row)], self.rng) for row in rows]
         video, audio = self._data.video_KND[rows], self._data.audio_KND[rows]
-        keep = first_frame(recipe, device) if self.rng.random() < _FIRST_FRAME_SHARE else None
+        keep = draw_keep(recipe, self.rng, size, device) if self.rng.random() < KEEPING_SHARE else None
         noisy = Batch.noised(video, audio, start, keep)
         with torch.no_grad():
             text = encode_texts(self.model.denoiser, self._tokenizer, words, recipe.prompt_tokens)
@@ -85,7 +85,8 @@ class DistillationStage:
             with self.model.as_teacher():
                 wanted = self._teach(noisy, (text, empty), start, end)
         made = velocity(self.model.denoiser, recipe, noisy, text, start)
-        errors = [(mine - theirs).square().mean() for mine, theirs in zip(made, wanted, strict=True)]
+        kept = (keep.video_BN, keep.audio_BL) if keep else (None, None)
+        errors = [mean_over((mine - theirs).square(), part) for mine, theirs, part in zip(made, wanted, kept, strict=True)]
         return {"loss": errors[0] + 0.5 * errors[1], "video": errors[0], "audio": errors[1]}
 
     def _teach(

@@ -67,7 +67,7 @@ class _Optimizers:
         chosen = {id(p) for p in matrices}
         rest = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
         self.all: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(rest, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay)
+            torch.optim.AdamW(rest, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay, fused=True)
         ]
         if matrices:
             self.all.append(Muon(matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay))

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import GemmaTokenizer
 
+from pipelines.training.keeping import Keep, draw_keep, grid
 from pipelines.training.latents import SCALES_FILE, load_latents, load_scales
 from pipelines.training.recipes import (
     Optimization,
@@ -23,7 +24,8 @@ from pipelines.world.captions import caption
 from pipelines.world.scene import Scene
 
 _CAPTION_DROPOUT = 0.1
-_FIRST_FRAME_SHARE = 0.15
+KEEPING_SHARE = 0.35
+"""How many batches are given part of what they are to make."""
 _AUDIO_WEIGHT = 0.5
 
 
@@ -55,14 +57,14 @@ class Denoiser(nn.Module):
 
 @dataclass(frozen=True)
 class Batch:
-    """Noisy latents of both streams ``[B, N, C]`` and ``[B, L, D]``; ``keep`` ``[N]`` is 1 where the picture is given clean."""
+    """Noisy latents of both streams ``[B, N, C]`` and ``[B, L, D]``; what ``keep`` names is given clean."""
 
     video: torch.Tensor
     audio: torch.Tensor
-    keep: torch.Tensor | None = None
+    keep: Keep | None = None
 
     @classmethod
-    def noised(cls, video: torch.Tensor, audio: torch.Tensor, sigma: torch.Tensor, keep: torch.Tensor | None) -> Batch:
+    def noised(cls, video: torch.Tensor, audio: torch.Tensor, sigma: torch.Tensor, keep: Keep | None) -> Batch:
         """Clean latents moved towards fresh noise by ``sigma`` ``[B]``, but for what is kept."""
         return cls(video, audio, keep).moved(
             torch.randn_like(video) - video, torch.randn_like(audio) - audio, sigma[:, None, None]
@@ -70,26 +72,14 @@ class Batch:
 
     def moved(self, video_velocity: torch.Tensor, audio_velocity: torch.Tensor, by: torch.Tensor) -> Batch:
         """One Euler step of ``by`` ``[B, 1, 1]``; what is kept stays."""
-        step = video_velocity * by if self.keep is None else video_velocity * by * (1 - self.keep)[:, None]
-        return Batch(self.video + step, self.audio + audio_velocity * by, self.keep)
+        steps = video_velocity * by, audio_velocity * by
+        if self.keep is not None:
+            steps = steps[0] * (1 - self.keep.video_BN)[..., None], steps[1] * (1 - self.keep.audio_BL)[..., None]
+        return Batch(self.video + steps[0], self.audio + steps[1], self.keep)
 
     def doubled(self) -> Batch:
         """The same batch twice, for two texts."""
-        return Batch(self.video.repeat(2, 1, 1), self.audio.repeat(2, 1, 1), self.keep)
-
-
-def grid(recipe: Recipe) -> tuple[int, int, int]:
-    """Latent frames, rows and columns of a clip."""
-    side = recipe.size // 32
-    return (recipe.num_frames - 1) // 4 + 1, side, side
-
-
-def first_frame(recipe: Recipe, device: torch.device) -> torch.Tensor:
-    """The ``keep`` of image-to-clip: ``[N]``, 1 for the tokens of the first latent frame."""
-    frames, height, width = grid(recipe)
-    keep = torch.zeros(frames * height * width, device=device)
-    keep[: height * width] = 1.0
-    return keep
+        return Batch(self.video.repeat(2, 1, 1), self.audio.repeat(2, 1, 1), self.keep.repeat(2) if self.keep else None)
 
 
 def velocity(
@@ -100,7 +90,8 @@ def velocity(
     timestep = 1000 * sigma
     times = {"timestep": timestep}
     if noisy.keep is not None:
-        times = {"timestep": timestep[:, None] * (1 - noisy.keep), "audio_timestep": timestep}
+        free = 1 - noisy.keep.video_BN, 1 - noisy.keep.audio_BL
+        times = {"timestep": timestep[:, None] * free[0], "audio_timestep": timestep[:, None] * free[1]}
     made: tuple[torch.Tensor, torch.Tensor] = model.transformer(
         hidden_states=noisy.video,
         audio_hidden_states=noisy.audio,
@@ -134,7 +125,7 @@ def encode_texts(model: Denoiser, tokenizer: GemmaTokenizer, texts: list[str], l
 
 
 class TransformerStage:
-    """Velocity prediction on normalised latents; a share of batches keeps the first latent frame clean (image to clip)."""
+    """Velocity prediction on normalised latents; a share of batches is given part of itself (``keeping``)."""
 
     name = "transformer"
 
@@ -157,22 +148,22 @@ class TransformerStage:
         # Logit-normal times, shifted a little towards noise as the sampler is (Esser et al. 2024, arXiv:2403.03206).
         sigma = torch.sigmoid(torch.randn(size, device=device) + 0.3)
         video_noise, audio_noise = torch.randn_like(video), torch.randn_like(audio)
-        keep = first_frame(self._recipe, device) if self.rng.random() < _FIRST_FRAME_SHARE else None
+        keep = draw_keep(self._recipe, self.rng, size, device) if self.rng.random() < KEEPING_SHARE else None
         noisy = Batch(video, audio, keep).moved(video_noise - video, audio_noise - audio, sigma[:, None, None])
         words = [self._words(int(row)) for row in rows]
         text = encode_texts(self.model, self._tokenizer, words, self._recipe.prompt_tokens)
         made, audio_made = velocity(self.model, self._recipe, noisy, text, sigma)
-        error = _mean_over((made - (video_noise - video)).square(), keep)
-        audio_error = (audio_made - (audio_noise - audio)).square().mean()
+        error = mean_over((made - (video_noise - video)).square(), keep.video_BN if keep else None)
+        audio_error = mean_over((audio_made - (audio_noise - audio)).square(), keep.audio_BL if keep else None)
         return {"loss": error + _AUDIO_WEIGHT * audio_error, "video": error, "audio": audio_error}
 
     def _words(self, row: int) -> str:
         return "" if self.rng.random() < _CAPTION_DROPOUT else caption(self._data.scenes[row], self.rng)
 
 
-def _mean_over(error_BNC: torch.Tensor, keep: torch.Tensor | None) -> torch.Tensor:
+def mean_over(error_BNC: torch.Tensor, keep_BN: torch.Tensor | None) -> torch.Tensor:
     """The mean error of what is not kept."""
-    if keep is None:
+    if keep_BN is None:
         return error_BNC.mean()
-    moving = (1 - keep)[:, None]
-    return (error_BNC * moving).sum() / (moving.sum() * error_BNC.shape[0] * error_BNC.shape[2])
+    moving = (1 - keep_BN)[..., None]
+    return (error_BNC * moving).sum() / (moving.sum() * error_BNC.shape[2]).clamp(min=1)
