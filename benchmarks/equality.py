@@ -69,7 +69,7 @@ def ours(case: Case, *, image: Image.Image | None = None, sigmas: tuple[float, .
     start = noise(model, canvas, SEED)
     frame = encode_first_frame(model, image, canvas) if image else None
     negative = encode_prompt(model, NEGATIVE) if case.guidance.needs_negative else None
-    steering = Steering(encode_prompt(model, PROMPT), negative, frame, case.guidance)
+    steering = Steering(encode_prompt(model, PROMPT), negative, frame, guidance=case.guidance)
     steps = denoise(model, canvas, start, steering, schedule(model, start.video_BND.shape[1], steps=STEPS, sigmas=sigmas))
     while True:
         try:

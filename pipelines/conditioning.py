@@ -1,4 +1,4 @@
-"""What steers a clip: the prompt as the transformer's two text streams, and a first frame as clean latents."""
+"""What steers a clip: the prompt as the transformer's two text streams, and what is given of the clip itself as clean latents."""
 
 from __future__ import annotations
 
@@ -24,11 +24,22 @@ class TextConditioning:
 
 
 @dataclass(frozen=True)
-class FrameConditioning:
-    """Clean latents that stay as they are where ``mask_BN`` is 1; packed like the video tokens."""
+class Kept:
+    """Clean latents of one stream, packed as its tokens: they stay as they are where ``mask_BN`` is 1 and are made where it is 0.
+
+    Between the two a token is drawn towards its clean value and stands that much nearer to time 0.
+    """
 
     clean_BND: torch.Tensor
     mask_BN: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a clip is given of itself before it is imagined; a stream of which nothing is given is ``None``."""
+
+    video: Kept | None = None
+    audio: Kept | None = None
 
 
 @torch.inference_mode()
@@ -56,7 +67,7 @@ def encode_prompt(model: LTX2Model, text: str) -> TextConditioning:
 
 
 @torch.inference_mode()
-def encode_first_frame(model: LTX2Model, image: Image.Image, canvas: Canvas) -> FrameConditioning:
+def encode_first_frame(model: LTX2Model, image: Image.Image, canvas: Canvas) -> Kept:
     """An RGB image as the clip's clean first latent frame, cropped in the middle and scaled to the canvas."""
     spatial = model.vae.spatial_compression_ratio
     height, width = canvas.height * spatial, canvas.width * spatial
@@ -67,7 +78,7 @@ def encode_first_frame(model: LTX2Model, image: Image.Image, canvas: Canvas) -> 
     clean = normalize_video(model, latents).repeat(1, 1, canvas.frames, 1, 1)
     mask = torch.zeros(1, 1, canvas.frames, canvas.height, canvas.width, device=clean.device)
     mask[:, :, 0] = 1.0
-    return FrameConditioning(pack_video(clean), pack_video(mask).squeeze(-1))
+    return Kept(pack_video(clean), pack_video(mask).squeeze(-1))
 
 
 def cover(image: Image.Image, height: int, width: int) -> Image.Image:

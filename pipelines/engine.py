@@ -44,7 +44,7 @@ def text_to_clip(request: GenerationRequest, weights: str, path: Path, upscaler:
     """
     model = {"model": request.model, "weights": weights}
     shape = request.model_dump(include={"height", "width", "num_frames", "frame_rate"})
-    settings = request.model_dump(include=set(Denoise.model_fields) & set(type(request).model_fields) - {"first_frame"})
+    settings = request.model_dump(include=set(Denoise.model_fields) & set(type(request).model_fields))
     guided = max(settings["guidance_scale"], settings["audio_guidance_scale"]) > 1
     wants_video, wants_audio = request.modality != Modality.AUDIO, request.modality != Modality.VIDEO
     graph: dict[str, Node] = {"encode": EncodePrompt(**model, text=request.prompt)}
@@ -57,7 +57,7 @@ def text_to_clip(request: GenerationRequest, weights: str, path: Path, upscaler:
         weights=weights,
         positive=Wire(node="encode"),
         negative=Wire(node="encode_negative") if guided else None,
-        first_frame=Wire(node="encode_frame") if request.first_frame else None,
+        given=Wire(node="encode_frame") if request.first_frame else None,
         previews=wants_video,
     )
     if wants_video:

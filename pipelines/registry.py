@@ -53,6 +53,7 @@ class ModelSpec:
     ``source`` is a local folder or a hub id in diffusers layout. Frame counts are ``frame_multiple * k + 1``, sides
     are multiples of ``pixel_multiple``. ``stg_blocks`` are the transformer blocks that spatio-temporal guidance
     perturbs; empty means that the checkpoint has no perturbed attention, so the guidance would be a paid no-op.
+    ``mel_scale`` are centre and spread of the log spectrograms that its audio VAE reads.
     ``image_crf`` is the H.264 quality that first frames are passed through, as in the model's training; 0 is none.
     ``upscaler`` is the folder of the net that enlarges its frames; empty is none. ``vocabulary`` are the only words that it
     knows; ``None`` is a model that takes any.
@@ -74,6 +75,7 @@ class ModelSpec:
     stg_blocks: tuple[int, ...] = ()
     use_cross_timestep: bool = True
     image_crf: int = 33
+    mel_scale: tuple[float, float] = (0.0, 1.0)
     dtype: str = "float32"
     download_bytes: int = 0
     memory_bytes: int = 0
@@ -169,6 +171,7 @@ def pocket_in(folder: Path) -> ModelSpec:
         max_side=512,
         max_frames=121,
         image_crf=0,
+        mel_scale=(-6.5, 3.0),
         sha256=json.loads((folder / "sha256.json").read_text()),
         upscaler=str(POCKET_UPSCALER_FOLDER) if (POCKET_UPSCALER_FOLDER / "config.json").is_file() else "",
         **_advice(folder),

@@ -12,7 +12,7 @@ import torch
 from diffusers.pipelines.ltx2.pipeline_ltx2 import calculate_shift
 from diffusers.utils.torch_utils import randn_tensor
 
-from pipelines.conditioning import FrameConditioning, TextConditioning
+from pipelines.conditioning import Given, Kept, TextConditioning
 from pipelines.guidance import Guidance, Predictions, guide
 from pipelines.models.ltx2.latents import Canvas, pack_audio, pack_video
 from pipelines.models.ltx2.load import LTX2Model
@@ -22,11 +22,15 @@ _Both = tuple[torch.Tensor | None, torch.Tensor | None]
 
 @dataclass(frozen=True)
 class Steering:
-    """Everything that shapes a run beside the noise; ``negative`` is needed where guidance is above 1."""
+    """Everything that shapes a run beside the noise; ``negative`` is needed where guidance is above 1.
+
+    ``video`` and ``audio`` are what is given of either stream.
+    """
 
     positive: TextConditioning
     negative: TextConditioning | None = None
-    first_frame: FrameConditioning | None = None
+    video: Kept | None = None
+    audio: Kept | None = None
     guidance: Guidance = Guidance()
 
 
@@ -88,9 +92,10 @@ class _Pass:
             use_cross_timestep=self.model.spec.use_cross_timestep,
             return_dict=False,
         )
-        if (frame := self.steering.first_frame) is not None:
-            # Conditioned tokens are clean, so they stand at time 0 while the rest of the clip is at `timestep`.
-            call |= dict(timestep=timestep.unsqueeze(-1) * (1 - frame.mask_BN), audio_timestep=timestep)
+        # Kept tokens are clean, so they stand at time 0 while the rest of the clip is at `timestep`.
+        streams = ("timestep", self.steering.video), ("audio_timestep", self.steering.audio)
+        if any(kept is not None for _, kept in streams):
+            call |= {name: timestep if kept is None else timestep.unsqueeze(-1) * (1 - kept.mask_BN) for name, kept in streams}
         video, audio = self.model.transformer(**call | changes)
         return video.float(), audio.float()
 
@@ -158,33 +163,49 @@ def _advance(scheduler: Any, index: int, sample: torch.Tensor, clean: torch.Tens
     return stepped
 
 
+def begun(scheduler: Any, noise: Latents, given: Given, change: float) -> tuple[int, Latents]:
+    """Where a clip that may leave what is given of it by ``change``, 0..1, begins: the step, and the latents at its noise.
+
+    At 1 that is the first step and pure ``noise``; below it is the first step whose noise is no more than ``change``, and what
+    is given, noised that far (Meng et al. 2021, "SDEdit", arXiv:2108.01073). One step at least is always left.
+    """
+    if change >= 1:
+        return 0, noise
+    sigmas = [float(sigma) for sigma in scheduler.sigmas[:-1]]
+    begin = next((index for index, sigma in enumerate(sigmas) if sigma <= change + 1e-6), len(sigmas) - 1)
+
+    def at_noise(kept: Kept | None, fresh: torch.Tensor) -> torch.Tensor:
+        return fresh if kept is None else torch.lerp(kept.clean_BND, fresh, sigmas[begin])
+
+    return begin, Latents(at_noise(given.video, noise.video_BND), at_noise(given.audio, noise.audio_BND))
+
+
 def denoise(
-    model: LTX2Model, canvas: Canvas, start: Latents, steering: Steering, scheduler: Any
+    model: LTX2Model, canvas: Canvas, start: Latents, steering: Steering, scheduler: Any, *, begin: int = 0
 ) -> Generator[DenoiseStep, None, Latents]:
-    """From ``start`` (pure noise) to clean packed latents; yields after every step, where it can be closed.
+    """From ``start``, which stands at the noise of step ``begin``, to clean packed latents; can be closed after every step.
 
     Equal to ``LTX2Pipeline`` and, with a first frame, to ``LTX2ImageToVideoPipeline`` on the same weights.
     """
     run = _Pass(model, canvas, steering)
     audio_scheduler = copy.deepcopy(scheduler)  # each scheduler counts its own steps
-    scheduler.set_begin_index(0)
-    audio_scheduler.set_begin_index(0)
-    frame = steering.first_frame
-    now = Latents(_keep(frame, start.video_BND), start.audio_BND)
-    total = len(scheduler.timesteps)
-    for index in range(total):
+    scheduler.set_begin_index(begin)
+    audio_scheduler.set_begin_index(begin)
+    now = Latents(_keep(steering.video, start.video_BND), _keep(steering.audio, start.audio_BND))
+    total = len(scheduler.timesteps) - begin
+    for index in range(begin, len(scheduler.timesteps)):
         clean = predict(run, now, scheduler.timesteps[index], scheduler.sigmas[index])
         now = Latents(
-            _keep(frame, _advance(scheduler, index, now.video_BND, clean.video_BND)),
-            _advance(audio_scheduler, index, now.audio_BND, clean.audio_BND),
+            _keep(steering.video, _advance(scheduler, index, now.video_BND, clean.video_BND)),
+            _keep(steering.audio, _advance(audio_scheduler, index, now.audio_BND, clean.audio_BND)),
         )
-        yield DenoiseStep(index + 1, total, clean)
+        yield DenoiseStep(index - begin + 1, total, clean)
     return now
 
 
-def _keep(frame: FrameConditioning | None, video_BND: torch.Tensor) -> torch.Tensor:
-    """``video_BND`` with the conditioned tokens put back to their clean values."""
-    if frame is None:
-        return video_BND
-    mask = frame.mask_BN.unsqueeze(-1)
-    return frame.clean_BND * mask + video_BND * (1 - mask)
+def _keep(kept: Kept | None, tokens_BND: torch.Tensor) -> torch.Tensor:
+    """``tokens_BND`` with what is kept put back to its clean values."""
+    if kept is None:
+        return tokens_BND
+    mask = kept.mask_BN.unsqueeze(-1)
+    return kept.clean_BND * mask + tokens_BND * (1 - mask)

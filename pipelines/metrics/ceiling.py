@@ -12,8 +12,7 @@ import torch
 from pipelines.clip_io import Origin, write_clip
 from pipelines.clip_io import Sound as Samples
 from pipelines.contract import GenerationRequest, InvalidRequest
-from pipelines.training.mel import log_mel
-from pipelines.training.recipes import Sound
+from pipelines.mel import Mel, log_mel
 from pipelines.world import WorldClip
 
 
@@ -30,10 +29,10 @@ class Restored:
     mel_distance: float
 
 
-def sound_of(model: Any) -> Sound:
+def sound_of(model: Any) -> Mel:
     """How ``model`` hears. Raises ``InvalidRequest`` for a model that was not trained on the procedural world's sound."""
-    config, expected = model.audio_vae.config, Sound()
-    heard = Sound(config.sample_rate, config.mel_bins, config.mel_hop_length)
+    config, expected = model.audio_vae.config, Mel()
+    heard = Mel(config.sample_rate, config.mel_bins, config.mel_hop_length)
     if heard != expected or model.vocoder.config.out_channels != 1:
         raise InvalidRequest(
             f"{model.spec.title} was not trained on the procedural world, so there is no truth to measure it by; use 'pocket'.",
@@ -63,4 +62,4 @@ def restore(model: Any, clip: WorldClip) -> Restored:
 def save(path: Path, frames: np.ndarray, waveform: np.ndarray, request: GenerationRequest) -> None:
     """Write a clip that no model made as the studio writes those of ``request``."""
     origin = Origin(request, model_sha256="", code_version="")
-    write_clip(path, frames, Samples(waveform[None], Sound().sample_rate), origin)
+    write_clip(path, frames, Samples(waveform[None], Mel().sample_rate), origin)

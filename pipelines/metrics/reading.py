@@ -11,14 +11,13 @@ import torch
 
 from pipelines.clip_io import read_media
 from pipelines.contract import InvalidRequest
+from pipelines.mel import Mel, log_mel
 from pipelines.metrics.readers import CLASSES, Readers, load_readers
 from pipelines.metrics.sync import contacts, envelope, motion_peaks, onsets
 from pipelines.metrics.temporal import Temporal, temporal
-from pipelines.training.mel import log_mel
-from pipelines.training.recipes import Sound
 from pipelines.world.scene import SOUND_CLASSES
 
-SOUND = Sound()
+SOUND = Mel()
 """How all clips are heard: mono at 16 kHz."""
 
 

@@ -25,7 +25,7 @@ class Denoise(Node):
     weights: str
     positive: Wire
     negative: Wire | None
-    first_frame: Wire | None
+    given: Wire | None
     height: int
     width: int
     num_frames: int
@@ -41,25 +41,30 @@ class Denoise(Node):
     audio_modality_scale: float
     guidance_rescale: float
     audio_guidance_rescale: float
+    change: float = 1.0
+    """How far the clip may leave what is given of it, 0..1: below 1 it begins from that, only so far noised."""
     previews: bool = Field(True, exclude=True)
     """Not part of the signature: watching a run does not change it."""
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns the clean packed ``Latents``; yields a step at a time, so that closing cancels within one."""
+        from pipelines.conditioning import Given
         from pipelines.models.ltx2.latents import Canvas
         from pipelines.preview import render_preview
-        from pipelines.sampling import Steering, denoise, noise, schedule
+        from pipelines.sampling import Steering, begun, denoise, noise, schedule
 
         model = context.model(self.model)
         canvas = Canvas.of(model, height=self.height, width=self.width, num_frames=self.num_frames, frame_rate=self.frame_rate)
         start = noise(model, canvas, self.seed)
         scheduler = schedule(model, start.video_BND.shape[1], steps=self.num_inference_steps, sigmas=self.sigmas)
-        steering = Steering(
-            inputs["positive"], inputs.get("negative"), inputs.get("first_frame"), self._guidance(model.spec.stg_blocks)
-        )
-        yield Progress("denoise", 0, len(scheduler.timesteps))
+        given = inputs.get("given") or Given()
+        guidance = self._guidance(model.spec.stg_blocks)
+        steering = Steering(inputs["positive"], inputs.get("negative"), given.video, given.audio, guidance)
+        begin, start = begun(scheduler, start, given, self.change)
+        total = len(scheduler.timesteps) - begin
+        yield Progress("denoise", 0, total)
         looks = _Looks() if self.previews else None
-        with closing(denoise(model, canvas, start, steering, scheduler)) as steps:
+        with closing(denoise(model, canvas, start, steering, scheduler, begin=begin)) as steps:
             while True:
                 try:
                     step = next(steps)

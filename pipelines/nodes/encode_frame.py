@@ -21,10 +21,10 @@ class EncodeFrame(Node):
     frame_rate: float
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
-        """Returns a ``FrameConditioning``."""
+        """Returns a ``Given``."""
         from PIL import Image
 
-        from pipelines.conditioning import encode_first_frame
+        from pipelines.conditioning import Given, encode_first_frame
         from pipelines.models.ltx2.latents import Canvas
 
         yield Progress("encode", 0, 1)
@@ -33,8 +33,8 @@ class EncodeFrame(Node):
         try:
             with Image.open(context.media_path(self.reference), formats=("PNG", "JPEG", "WEBP")) as image:
                 image.load()
-                conditioning = encode_first_frame(model, image, canvas)
+                given = Given(video=encode_first_frame(model, image, canvas))
         except OSError as error:
             raise InvalidRequest(f"first_frame cannot be read ({error}); upload the image again.", field="first_frame") from error
         yield Progress("encode", 1, 1)
-        return conditioning
+        return given

@@ -8,8 +8,8 @@ import torch.nn.functional as functional
 from diffusers import AutoencoderKLLTX2Audio
 from diffusers.pipelines.ltx2 import LTX2Vocoder
 
+from pipelines.mel import log_mel
 from pipelines.training.losses import kl, multi_resolution_stft
-from pipelines.training.mel import log_mel
 from pipelines.training.recipes import Optimization, Recipe
 from pipelines.world.scene import sample
 from pipelines.world.sounds import synthesize

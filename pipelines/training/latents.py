@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLLTX2Video
 
+from pipelines.mel import log_mel
 from pipelines.models.ltx2.latents import pack_audio, pack_video, unpack_audio
 from pipelines.training.cores import spread
 from pipelines.training.machine import has_bfloat16
-from pipelines.training.mel import log_mel
 from pipelines.training.recipes import Recipe
 from pipelines.world import make_clip
 from pipelines.world.scene import Scene, from_record, sample

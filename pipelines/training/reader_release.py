@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from pipelines.mel import log_mel
 from pipelines.metrics.readers import CLASSES, SYNC_WINDOW, PictureReader, Readers, SoundReader, SyncReader, mel_window, shown
 from pipelines.metrics.sync import area_under_curve, contacts, match_f1
-from pipelines.training.mel import log_mel
 from pipelines.training.publish import publish
 from pipelines.training.reader_stages import draw_speaker, mouth_truth
 from pipelines.training.recipes import Recipe

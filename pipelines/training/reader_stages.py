@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as functional
 from diffusers import AutoencoderKLLTX2Video
 
+from pipelines.mel import log_mel
 from pipelines.metrics.readers import (
     CLASSES,
     SIZE,
@@ -21,7 +22,6 @@ from pipelines.metrics.readers import (
     with_change,
 )
 from pipelines.training.degrade import blur, quantize
-from pipelines.training.mel import log_mel
 from pipelines.training.recipes import Optimization, Recipe, build_video_vae
 from pipelines.training.trainer import Stage, load_average
 from pipelines.training.upscaler_stage import as_clip, decoded

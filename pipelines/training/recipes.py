@@ -9,17 +9,8 @@ from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLLTX2Video, FlowMatchE
 from diffusers.pipelines.ltx2 import LTX2TextConnectors, LTX2Vocoder
 from transformers import Gemma3TextConfig, Gemma3TextModel
 
+from pipelines.mel import Mel
 from pipelines.models.upscaler import FrameUpscaler
-
-
-@dataclass(frozen=True)
-class Sound:
-    """How sound becomes a mel spectrogram: rates in Hz, lengths in samples."""
-
-    sample_rate: int = 16_000
-    mel_bins: int = 64
-    hop_length: int = 256
-    window_length: int = 1024
 
 
 @dataclass(frozen=True)
@@ -40,7 +31,7 @@ class Recipe:
     size: int = 128
     num_frames: int = 25
     frame_rate: float = 12.0
-    sound: Sound = field(default_factory=Sound)
+    sound: Mel = field(default_factory=Mel)
     video_latent_channels: int = 128
     vae_width: int = 128
     vae_frames: int = 13

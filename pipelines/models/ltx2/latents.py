@@ -72,6 +72,12 @@ def denormalize_audio(model: LTX2Model, tokens_BND: torch.Tensor) -> torch.Tenso
     return tokens_BND * vae.latents_std.to(tokens_BND) + vae.latents_mean.to(tokens_BND)
 
 
+def normalize_audio(model: LTX2Model, tokens_BND: torch.Tensor) -> torch.Tensor:
+    """The inverse of ``denormalize_audio``."""
+    vae = model.audio_vae
+    return (tokens_BND - vae.latents_mean.to(tokens_BND)) / vae.latents_std.to(tokens_BND)
+
+
 def _video_statistics(model: LTX2Model, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     shape = (1, -1, 1, 1, 1)
     return model.vae.latents_mean.view(shape).to(like), model.vae.latents_std.view(shape).to(like)

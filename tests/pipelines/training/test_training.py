@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from pipelines.contract import InvalidRequest
+from pipelines.mel import log_mel
 from pipelines.registry import Defaults, spec_from_folder
 from pipelines.training.audio_stages import AudioVAEStage, VocoderStage
 from pipelines.training.distillation import DistillationStage, Student
 from pipelines.training.latents import encode_clips, load_latents, measure_scales, save_latents
-from pipelines.training.mel import log_mel
 from pipelines.training.recipes import Optimization, Recipe, build_audio_vae, build_video_vae, build_vocoder, pocket
 from pipelines.training.release import adopt, release, release_all, release_fast
 from pipelines.training.tokenizer import build_tokenizer
