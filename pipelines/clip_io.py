@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import soxr
 from av.error import FFmpegError
 from pydantic import ValidationError
 
-from pipelines.contract import GenerationRequest, InvalidRequest, StorageFull, invalid_request
+from pipelines.contract import AnyRequest, InvalidRequest, StorageFull, invalid_request, parse_request
 
 # Every player takes AAC at 48 kHz; at the models' 16 or 24 kHz an AAC frame would also be up to 64 ms long.
 FILE_SAMPLE_RATE = 48_000
@@ -43,7 +44,7 @@ class Sound:
 class Origin:
     """What a clip file says about how it was made; ``media`` holds the images that the request refers to."""
 
-    request: GenerationRequest
+    request: AnyRequest
     model_sha256: str
     code_version: str
     media: Mapping[str, bytes] = field(default_factory=dict)
@@ -88,7 +89,7 @@ def write_clip(path: Path, frames: np.ndarray | None, sound: Sound | None, origi
             temporary.unlink(missing_ok=True)
 
 
-def _encode(container: Any, frames: np.ndarray | None, sound: Sound | None, request: GenerationRequest) -> None:
+def _encode(container: Any, frames: np.ndarray | None, sound: Sound | None, request: AnyRequest) -> None:
     """Add both streams first (the header needs them), then their packets; the sound is encoded beside the picture."""
     assert request.num_frames is not None and request.frame_rate is not None
     rate = Fraction(request.frame_rate).limit_denominator(1001)
@@ -112,10 +113,29 @@ def _encode(container: Any, frames: np.ndarray | None, sound: Sound | None, requ
             heard = beside.submit(lambda: list(_aac_packets(audio, samples)))
         if video is not None and frames is not None:
             for pixels in frames:
-                container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")))
+                container.mux(video.encode(_yuv(pixels)))
             container.mux(video.encode(None))
         for packet in heard.result() if heard else ():
             container.mux(packet)
+
+
+def _yuv(pixels: np.ndarray) -> Any:
+    """A frame ``[H, W, 3]`` for the encoder.
+
+    The colours of four pixels are averaged, so that what ``_rgb`` reads comes back the same when it is written again; with
+    swscale's defaults a clip loses detail, and one level of brightness, every time.
+    """
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    return frame.reformat(format="yuv420p", interpolation="AREA")
+
+
+def _rgb(frame: Any) -> np.ndarray:
+    """A decoded frame as ``[H, W, 3]`` uint8; ours are BT.601 in limited range, others as FFmpeg reads them."""
+    if frame.format.name == "yuv420p" and frame.colorspace == 5 and frame.width % 2 == 0 and frame.height % 2 == 0:
+        pixels: np.ndarray = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
+        return pixels
+    other: np.ndarray = frame.to_ndarray(format="rgb24")
+    return other
 
 
 def _aac_packets(stream: Any, samples: np.ndarray) -> Iterator[Any]:
@@ -146,7 +166,8 @@ def _fsync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
+    """A PyAV container to read from. Raises ``InvalidRequest`` for files that are none."""
     try:
         with av.open(str(path)) as container:
             yield container
@@ -157,7 +178,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def read_origin(path: Path) -> Origin:
     """What the clip at ``path`` says about itself. Raises ``InvalidRequest`` for files without a readable request."""
-    with _opened(path) as container:
+    with opened(path) as container:
         comment = container.metadata.get("comment", "")
     foreign = InvalidRequest(f"{path.name} holds no settings of this studio; choose an MP4 that was made here.", field="file")
     try:
@@ -165,7 +186,7 @@ def read_origin(path: Path) -> Origin:
         if body["maker"] != _MARK:
             raise foreign
         media = {str(name): base64.b64decode(text, validate=True) for name, text in body["media"].items()}
-        request = GenerationRequest.model_validate(body["request"])
+        request = parse_request(body["request"])
         return Origin(request, str(body["model_sha256"]), str(body["code_version"]), media)
     except ValidationError as error:
         raise invalid_request(error) from None
@@ -173,7 +194,7 @@ def read_origin(path: Path) -> Origin:
         raise foreign from None
 
 
-def read_request(path: Path) -> tuple[GenerationRequest, dict[str, bytes]]:
+def read_request(path: Path) -> tuple[AnyRequest, dict[str, bytes]]:
     """The request inside a clip file and the images it refers to, by ``sha256:...`` reference."""
     origin = read_origin(path)
     return origin.request, dict(origin.media)
@@ -190,17 +211,17 @@ class Media:
 
 def read_media(path: Path) -> Media:
     """Decode a whole clip as a player would, edit lists applied. Raises ``InvalidRequest`` for unreadable files."""
-    with _opened(path) as container:
+    with opened(path) as container:
         video = next(iter(container.streams.video), None)
         audio = next(iter(container.streams.audio), None)
-        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video)] if video else []
+        pictures = [_rgb(frame) for frame in container.decode(video)] if video else []
         frame_rate = float(video.average_rate) if video else None
     sound = _read_sound(path) if audio else None
     return Media(np.stack(pictures) if pictures else None, sound, frame_rate)
 
 
 def _read_sound(path: Path) -> Sound:
-    with _opened(path) as container:
+    with opened(path) as container:
         stream = container.streams.audio[0]
         parts, start = [], None
         for frame in container.decode(stream):

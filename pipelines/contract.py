@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from pipelines.edits import IMAGE_REFERENCE, Edit, Source
 
 MAX_PROMPT_CHARACTERS = 4000
 MAX_SEED = 2**32 - 1
-MEDIA_REFERENCE = re.compile(r"sha256:[0-9a-f]{64}")
 # Tab and line feed are ordinary in a prompt; every other control character is invisible damage.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 
@@ -103,15 +104,13 @@ def _setting(default: Any, title: str, *, advanced: bool = True, labels: tuple[s
     return Field(default, title=title, json_schema_extra={"advanced": advanced, "labels": [*labels]}, **limits)
 
 
-class GenerationRequest(Request):
-    """One clip from words, and from a first frame where one is given.
+class ClipRequest(Request):
+    """What every clip is made with.
 
     A field that is ``None`` takes the model's own default; ``ModelCatalogue.complete`` fills them all, so that
     a stored request says everything that its clip was made of.
     """
 
-    kind: Literal["generate"] = "generate"
-    """What to do; more kinds of request join this one later."""
     prompt: str = _setting("", "Prompt", advanced=False, min_length=1, max_length=MAX_PROMPT_CHARACTERS, validate_default=True)
     """What to see and what to hear, in plain words."""
     negative_prompt: str = _setting("", "Negative prompt", max_length=MAX_PROMPT_CHARACTERS)
@@ -120,8 +119,6 @@ class GenerationRequest(Request):
     """Which model imagines the clip."""
     modality: Modality = _setting(Modality.VIDEO_AND_AUDIO, "Picture and sound", advanced=False)
     """Keep both picture and sound, only the picture, or only the sound."""
-    first_frame: str | None = _setting(None, "First frame", advanced=False)
-    """An image that the clip starts from, as ``sha256:...`` of a stored image."""
     height: int | None = _setting(None, "Height", advanced=False, ge=1, le=8192)
     """Picture height in pixels."""
     width: int | None = _setting(None, "Width", advanced=False, ge=1, le=8192)
@@ -171,13 +168,6 @@ class GenerationRequest(Request):
             raise ValueError("is empty: say what to see and hear")
         return text
 
-    @field_validator("first_frame")
-    @classmethod
-    def _is_reference(cls, reference: str | None) -> str | None:
-        if reference is not None and not MEDIA_REFERENCE.fullmatch(reference):
-            raise ValueError("must be 'sha256:' and 64 hexadecimal digits, as an image upload returns it")
-        return reference
-
     @field_validator("sigmas")
     @classmethod
     def _is_falling(cls, sigmas: tuple[float, ...] | None) -> tuple[float, ...] | None:
@@ -193,6 +183,60 @@ class GenerationRequest(Request):
         if self.num_frames is None or self.frame_rate is None:
             return None
         return self.num_frames / self.frame_rate
+
+    def images(self) -> tuple[str, ...]:
+        """References of the stored images that it needs."""
+        return ()
+
+    def sources(self) -> tuple[str, ...]:
+        """References of the clips that it needs."""
+        return ()
+
+
+class GenerationRequest(ClipRequest):
+    """One clip from words, and from a first frame where one is given."""
+
+    kind: Literal["generate"] = "generate"
+    """A clip from words."""
+    first_frame: str | None = _setting(None, "First frame", advanced=False)
+    """An image that the clip starts from, as ``sha256:...`` of a stored image."""
+
+    @field_validator("first_frame")
+    @classmethod
+    def _is_reference(cls, reference: str | None) -> str | None:
+        if reference is not None and not IMAGE_REFERENCE.fullmatch(reference):
+            raise ValueError("must be 'sha256:' and 64 hexadecimal digits, as an image upload returns it")
+        return reference
+
+    def images(self) -> tuple[str, ...]:
+        """The first frame, if there is one."""
+        return (self.first_frame,) if self.first_frame else ()
+
+
+class EditRequest(ClipRequest):
+    """One clip from another: what its model makes of it is made with these settings, the rest is the source's own.
+
+    Complete, its shape is that of the finished clip.
+    """
+
+    kind: Literal["edit"] = "edit"
+    """A clip from another clip."""
+    source: Source
+    """The clip that is edited, as ``clip:`` and its id."""
+    edit: Edit
+    """What is done to it."""
+
+    def images(self) -> tuple[str, ...]:
+        """Those of its operation."""
+        return self.edit.images()
+
+    def sources(self) -> tuple[str, ...]:
+        """The source, then what else the operation reads."""
+        return (self.source, *self.edit.sources())
+
+
+AnyRequest = Annotated[GenerationRequest | EditRequest, Field(discriminator="kind")]
+_ANY_REQUEST: TypeAdapter[GenerationRequest | EditRequest] = TypeAdapter(AnyRequest)
 
 
 @dataclass(frozen=True)
@@ -227,7 +271,7 @@ class Clip(BaseModel):
 
     kind: Literal["clip"] = "clip"
     path: Path
-    request: GenerationRequest
+    request: AnyRequest
     model_sha256: str
     code_version: str
     height: int
@@ -254,12 +298,29 @@ Event = Progress | Preview | Metric | Done
 Events = Iterator[Event]
 
 
-def parse_request(body: object) -> GenerationRequest:
-    """A request from untrusted JSON; raises ``InvalidRequest`` with one sentence that names the field."""
+def parse_request(body: object) -> GenerationRequest | EditRequest:
+    """A request from untrusted JSON, ``kind`` "generate" where it is left out.
+
+    Raises ``InvalidRequest`` with one sentence that names the field.
+    """
+    try:
+        is_edit = isinstance(body, dict) and body.get("kind") == "edit"
+        return EditRequest.model_validate(body) if is_edit else GenerationRequest.model_validate(body)
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def parse_generation(body: object) -> GenerationRequest:
+    """As ``parse_request``, for a clip from words only."""
     try:
         return GenerationRequest.model_validate(body)
     except ValidationError as error:
         raise invalid_request(error) from None
+
+
+def stored_request(text: str) -> GenerationRequest | EditRequest:
+    """A request as the studio itself wrote it down."""
+    return _ANY_REQUEST.validate_json(text)
 
 
 def invalid_request(error: ValidationError) -> InvalidRequest:

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import importlib
 import subprocess
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pipelines.contract import Clip, Done, Event, GenerationRequest, Metric, Modality, OutOfMemory
+from pipelines.clip_io import FILE_SAMPLE_RATE
+from pipelines.contract import (
+    AnyRequest,
+    Clip,
+    Done,
+    EditRequest,
+    Event,
+    GenerationRequest,
+    InvalidRequest,
+    Metric,
+    Modality,
+    OutOfMemory,
+)
+from pipelines.edit_graphs import enlarged, imagined, plain_edit
+from pipelines.editing.plan import plan_edit
+from pipelines.editing.shape import shape_of
+from pipelines.edits import Enlarge
 from pipelines.graph import Graph, Node, NodeCache, Wire, execute
 from pipelines.models.manifest import Weights, checked
 from pipelines.nodes.decode import DecodeAudio, DecodeVideo
@@ -91,6 +108,7 @@ class Engine:
         self.device = torch.device(_best_device() if device == "auto" else device)
         self.cache = NodeCache()
         self._loaded: dict[str, Any] = {}
+        self._sources: Mapping[str, Path] = {}
 
     def model(self, model_id: str) -> Any:
         """The loaded model; another model that was loaded is let go first. Raises ``ModelNotFound``."""
@@ -105,13 +123,23 @@ class Engine:
         """The stored PNG behind a ``sha256:...`` reference."""
         return self._media_dir / f"{reference.removeprefix('sha256:')}.png"
 
-    def run(self, request: GenerationRequest, path: Path) -> Iterator[Event]:
+    def source_path(self, reference: str) -> Path:
+        """The clip file behind a ``clip:...`` reference of the running request. Raises ``InvalidRequest`` when it is gone."""
+        path = self._sources.get(reference)
+        if path is None or not path.exists():
+            raise InvalidRequest("source is no longer in the library: choose another clip.", field="source")
+        return path
+
+    def run(self, request: AnyRequest, path: Path, sources: Mapping[str, Path] | None = None) -> Iterator[Event]:
         """Make the clip of a complete request at ``path``; ends with ``Done``. Closing cancels within one denoising step.
+
+        ``sources`` says where the clips lie that the request reads.
 
         Raises ``ModelNotFound``, ``OutOfMemory``, ``InvalidRequest`` or ``StorageFull``.
         """
+        self._sources = sources or {}
         try:
-            yield from self._run(request, path)
+            yield from self._generate(request, path) if isinstance(request, GenerationRequest) else self._edit(request, path)
         except (torch.OutOfMemoryError, MemoryError) as error:
             self.cache.clear()
             raise OutOfMemory(
@@ -120,14 +148,45 @@ class Engine:
                 field="num_frames",
             ) from error
 
-    def _run(self, request: GenerationRequest, path: Path) -> Generator[Event, None, None]:
+    def _generate(self, request: GenerationRequest, path: Path) -> Generator[Event, None, None]:
         model = self.model(request.model)
         graph: Graph = text_to_clip(request, model.sha256, path, self._upscaler(request))
+        yield from self._finish(graph, request, path, _Maker(model.sha256, model.sample_rate))
+
+    def _edit(self, request: EditRequest, path: Path) -> Generator[Event, None, None]:
+        spec = self._catalogue.get(request.model)
+        shapes = [shape_of(self.source_path(reference), spec.defaults) for reference in request.sources()]
+        plan = plan_edit(request.edit, shapes[0], spec, *shapes[1:])
+        shape = plan.shape
+        measures = {name: getattr(shape, name) for name in ("height", "width", "num_frames", "frame_rate", "modality")}
+        request = request.model_copy(update={**measures, "upscale": 1})
+        maker = _Maker("", FILE_SAMPLE_RATE)
+        if isinstance(request.edit, Enlarge):
+            if not spec.upscaler:
+                raise InvalidRequest(f"edit is 'upscale', but {spec.title} has no upscaler: choose another model.", field="model")
+            weights = checked(f"{spec.title}'s upscaler", Path(spec.upscaler))
+            graph, maker = enlarged(request, plan, weights), _Maker(weights.sha256, FILE_SAMPLE_RATE)
+        elif plan.window is not None:
+            model = self.model(request.model)
+            graph, maker = imagined(request, plan, model.sha256), _Maker(model.sha256, FILE_SAMPLE_RATE)
+        else:
+            graph = plain_edit(request, plan)
+        graph["mux"] = Mux(
+            frames=Wire(node="upscale" if "upscale" in graph else "frames") if shape.has_video else None,
+            sound=Wire(node="sound") if shape.has_audio else None,
+            request=request,
+            weights=maker.sha256,
+            code_version=code_version(),
+            path=path,
+        )
+        yield from self._finish(graph, request, path, maker)
+
+    def _finish(self, graph: Graph, request: AnyRequest, path: Path, maker: _Maker) -> Generator[Event, None, None]:
         seconds: dict[str, float] = {}
         measurements = yield from _recorded(execute(graph, "mux", self, self.cache), seconds)
         for name, value in measurements.items():
             yield Metric(name, value)
-        yield Done(_clip(request, path, model, seconds, measurements))
+        yield Done(_clip(request, path, maker, seconds, measurements))
 
     def _upscaler(self, request: GenerationRequest) -> Weights | None:
         """The upscaler that the request needs, checked before any work begins. Raises ``ModelNotFound``."""
@@ -150,14 +209,22 @@ def _recorded(events: Generator[Event, None, Any], seconds: dict[str, float]) ->
             yield event
 
 
-def _clip(request: GenerationRequest, path: Path, model: Any, seconds: dict[str, float], measured: dict[str, float]) -> Clip:
+@dataclass(frozen=True)
+class _Maker:
+    """What made a clip: the hash of the weights, empty where none took part, and the rate of its sound."""
+
+    sha256: str
+    sample_rate: int
+
+
+def _clip(request: AnyRequest, path: Path, maker: _Maker, seconds: dict[str, float], measured: dict[str, float]) -> Clip:
     assert request.height and request.width and request.num_frames and request.frame_rate
     factor = request.upscale or 1
     has_audio = request.modality != Modality.VIDEO
     return Clip(
         path=path,
         request=request,
-        model_sha256=model.sha256,
+        model_sha256=maker.sha256,
         code_version=code_version(),
         height=factor * request.height,
         width=factor * request.width,
@@ -166,7 +233,7 @@ def _clip(request: GenerationRequest, path: Path, model: Any, seconds: dict[str,
         duration_s=request.num_frames / request.frame_rate,
         has_video=request.modality != Modality.AUDIO,
         has_audio=has_audio,
-        sample_rate=model.sample_rate if has_audio else None,
+        sample_rate=maker.sample_rate if has_audio else None,
         size_bytes=path.stat().st_size,
         stage_seconds=seconds,
         measurements=measured,

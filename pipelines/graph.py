@@ -37,6 +37,9 @@ class Context(Protocol):
     def media_path(self, reference: str) -> Path:
         """The file behind a ``sha256:...`` reference."""
 
+    def source_path(self, reference: str) -> Path:
+        """The file behind a ``clip:...`` reference. Raises ``InvalidRequest`` when it is gone."""
+
 
 class Node(BaseModel):
     """One step of work: settings and wires as fields, heavy imports inside ``run``."""

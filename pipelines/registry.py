@@ -12,14 +12,16 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pipelines.contract import MAX_SEED, GenerationRequest, InvalidRequest, ModelNotFound
+from pipelines.contract import MAX_SEED, ClipRequest, EditRequest, InvalidRequest, ModelNotFound
 from pipelines.vocabulary import Unknown, Vocabulary
 
 POCKET_FOLDER = Path(__file__).parent.parent / "assets" / "models" / "pocket"
 POCKET_FAST_FOLDER = POCKET_FOLDER.with_name("pocket-fast")
 POCKET_UPSCALER_FOLDER = POCKET_FOLDER.with_name("pocket-upscaler")
+
+Asked = TypeVar("Asked", bound=ClipRequest)
 
 # LTX-2's distilled checkpoints were trained on exactly these noise levels (Lightricks, ltx-pipelines constants).
 DISTILLED_SIGMAS = (1.0, 0.99375, 0.9875, 0.98125, 0.975, 0.909375, 0.725, 0.421875)
@@ -27,7 +29,7 @@ DISTILLED_SIGMAS = (1.0, 0.99375, 0.9875, 0.98125, 0.975, 0.909375, 0.725, 0.421
 
 @dataclass(frozen=True)
 class Defaults:
-    """The settings a model's makers recommend; names as in ``GenerationRequest``."""
+    """The settings a model's makers recommend; names as in ``ClipRequest``."""
 
     height: int
     width: int
@@ -274,7 +276,7 @@ class ModelCatalogue:
             f"model {shown!r} is not known; did you mean {near[0]!r}? All: {', '.join(self._specs)}.", field="model"
         )
 
-    def complete(self, request: GenerationRequest) -> GenerationRequest:
+    def complete(self, request: Asked) -> Asked:
         """``request`` with every open field filled, checked against what its model can do.
 
         An absent seed becomes a random one, so that the stored request makes the same clip again. Raises
@@ -287,13 +289,15 @@ class ModelCatalogue:
         if request.seed is None:
             defaults["seed"] = secrets.randbelow(MAX_SEED + 1)
         full = request.model_copy(update=defaults)
+        if not isinstance(full, EditRequest):  # an edit has its source's shape, whatever that is
+            _check_grid(full, spec)
         _check(full, spec)
         if full.sigmas is not None:
             full = full.model_copy(update={"num_inference_steps": len(full.sigmas)})
         return full
 
 
-def _check(request: GenerationRequest, spec: ModelSpec) -> None:
+def _check_grid(request: ClipRequest, spec: ModelSpec) -> None:
     assert request.num_frames is not None and request.frame_rate is not None
     for name in ("height", "width"):
         pixels = getattr(request, name)
@@ -316,6 +320,9 @@ def _check(request: GenerationRequest, spec: ModelSpec) -> None:
             f"frame_rate is {request.frame_rate:g}; {spec.title} plays {low:g} to {high:g} frames a second: use {nearest:g}.",
             field="frame_rate",
         )
+
+
+def _check(request: ClipRequest, spec: ModelSpec) -> None:
     if request.upscale not in spec.upscale_factors:
         raise InvalidRequest(f"upscale is {request.upscale}, but {spec.title} has no upscaler: use 1.", field="upscale")
     for name in ("stg_scale", "audio_stg_scale"):

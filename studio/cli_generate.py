@@ -14,7 +14,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from pipelines.contract import MEDIA_REFERENCE, Clip, GenerationRequest, InvalidRequest, Metric, Preview, Progress, parse_request
+from pipelines.contract import Clip, GenerationRequest, InvalidRequest, Metric, Preview, Progress, parse_generation
+from pipelines.edits import IMAGE_REFERENCE
 from pipelines.vocabulary import Unknown
 from studio.terminal import answer, failures, settings_with
 
@@ -99,16 +100,16 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
     frame = given.pop("first_frame", None)
     with tempfile.TemporaryDirectory(prefix="studio-frame-") as folder:
         # Everything else is judged before the image is read, and the whole request before a process starts.
-        parse_request({"prompt": prompt, **given})
+        parse_generation({"prompt": prompt, **given})
         if frame is not None:
             given["first_frame"] = _first_frame(frame, Path(folder), settings)
         catalogue = ModelCatalogue.with_folders(settings.models)
-        request = catalogue.complete(parse_request({"prompt": prompt, **given}))
+        request = catalogue.complete(parse_generation({"prompt": prompt, **given}))
         path = _target(out, request)
         unknown = catalogue.get(request.model).unknown_words(request.prompt)
         if unknown and not quiet:
             typer.echo(f"{request.model} does not know {_named(unknown)}.", err=True)
-        media_dir = settings.media_dir if frame is not None and MEDIA_REFERENCE.fullmatch(frame) else Path(folder)
+        media_dir = settings.media_dir if frame is not None and IMAGE_REFERENCE.fullmatch(frame) else Path(folder)
         with _progress(quiet) as on_event:
             return run_once(settings, request, on_event, path=path, media_dir=media_dir), unknown
 
@@ -134,7 +135,7 @@ def _first_frame(given: str, folder: Path, settings: Any) -> str:
     """The reference of an image file, stored in ``folder`` for this run; a reference of the library stays as it is."""
     from studio.services.media import store_image
 
-    if MEDIA_REFERENCE.fullmatch(given):
+    if IMAGE_REFERENCE.fullmatch(given):
         return given
     path = Path(given)
     if not path.is_file():

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipelines.contract import Event, GenerationRequest, Progress
+from pipelines.contract import AnyRequest, Event, Progress
 from pipelines.graph import Context, Node, Wire
 
 
@@ -17,7 +17,7 @@ class Mux(Node):
 
     frames: Wire | None
     sound: Wire | None
-    request: GenerationRequest
+    request: AnyRequest
     weights: str
     code_version: str
     path: Path
@@ -28,8 +28,7 @@ class Mux(Node):
         from pipelines.metrics.signal import measure_file
 
         yield Progress("write", 0, 1)
-        references = [self.request.first_frame] if self.request.first_frame else []
-        media = {reference: context.media_path(reference).read_bytes() for reference in references}
+        media = {reference: context.media_path(reference).read_bytes() for reference in self.request.images()}
         origin = Origin(self.request, self.weights, self.code_version, media)
         write_clip(self.path, inputs.get("frames"), inputs.get("sound"), origin)
         measurements = measure_file(self.path)

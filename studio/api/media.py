@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from pipelines.contract import GenerationRequest, InvalidRequest
+from pipelines.contract import AnyRequest, InvalidRequest
 from studio.api.clips import served
 from studio.owners import owner_of
 from studio.studio import Studio
@@ -42,7 +42,7 @@ class StoredImage(BaseModel):
 class Restored(BaseModel):
     """What a clip was made of."""
 
-    request: GenerationRequest
+    request: AnyRequest
 
 
 @dataclass(frozen=True)

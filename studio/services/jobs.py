@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime
 
-from pipelines.contract import Conflict, GenerationRequest, InvalidRequest, NotAllowed, NotFound, Preview, TooLarge
+from pipelines.contract import AnyRequest, Conflict, GenerationRequest, InvalidRequest, NotAllowed, NotFound, Preview, TooLarge
 from pipelines.registry import ModelCatalogue
 from studio.services.board import Board
 from studio.services.media import MediaService
@@ -43,7 +43,7 @@ class JobService:
         self._media = media
         self._settings = settings
 
-    def submit(self, owner: str, request: GenerationRequest, *, idempotency_key: str | None = None, priority: int = 0) -> Job:
+    def submit(self, owner: str, request: AnyRequest, *, idempotency_key: str | None = None, priority: int = 0) -> Job:
         """Queue ``request``, completed by its model's defaults. The same key again is the same job.
 
         Raises ``InvalidRequest``, ``ModelNotFound``, ``Conflict`` (the key belongs to another request), ``TooLarge`` (the
@@ -54,7 +54,7 @@ class JobService:
         if idempotency_key is not None and (earlier := self._submitted_before(owner, idempotency_key, submitted)):
             return earlier
         full = self._catalogue.complete(request)
-        self._check_first_frame(owner, full)
+        self._check_images(owner, full)
         new = jobs.NewJob(uuid.uuid4().hex, owner, priority, full.model_dump_json(), submitted, idempotency_key, now())
         with self._database.write() as connection:
             if idempotency_key is not None and (row := jobs.with_key(connection, owner, idempotency_key)):
@@ -83,13 +83,13 @@ class JobService:
         if priority > 0 and self._settings.is_space:
             raise NotAllowed("priority cannot be raised on a shared studio: leave it at 0.", field="priority")
 
-    def _check_first_frame(self, owner: str, request: GenerationRequest) -> None:
-        if request.first_frame is None:
-            return
-        try:
-            self._media.path(owner, request.first_frame)
-        except NotFound:
-            raise InvalidRequest("first_frame is not among your images: upload it again.", field="first_frame") from None
+    def _check_images(self, owner: str, request: AnyRequest) -> None:
+        field = "first_frame" if isinstance(request, GenerationRequest) else "edit"
+        for reference in request.images():
+            try:
+                self._media.path(owner, reference)
+            except NotFound:
+                raise InvalidRequest(f"{field} is not among your images: upload it again.", field=field) from None
 
     def _submitted_before(self, owner: str, key: str, submitted: str) -> Job | None:
         with self._database.read() as connection:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipelines.clip_io import read_request
-from pipelines.contract import Conflict, GenerationRequest, InvalidRequest, NotFound, TooLarge
+from pipelines.contract import AnyRequest, Conflict, GenerationRequest, InvalidRequest, NotFound, TooLarge, stored_request
 from studio.media import thumbnail_of
 from studio.services.media import MediaService, write_whole
 from studio.services.present import clip_record
@@ -123,7 +123,7 @@ class LibraryService:
             write_whole(path, thumbnail_of(self.file(owner, clip_id)))
         return path
 
-    def restore(self, owner: str, path: Path) -> GenerationRequest:
+    def restore(self, owner: str, path: Path) -> AnyRequest:
         """The request inside an MP4 of any studio; the images it refers to become the owner's.
 
         Raises ``InvalidRequest`` for other files, ``TooLarge``.
@@ -131,11 +131,13 @@ class LibraryService:
         if path.stat().st_size > (limit := self._settings.max_upload_bytes):
             raise TooLarge(f"the file is larger than {limit / 1e6:.0f} MB: choose a clip that this studio wrote.", field="file")
         request, images = read_request(path)
-        if request.first_frame is None:
-            return request
-        if request.first_frame not in images:
-            raise InvalidRequest(f"{path.name} lacks the first frame that it was made from: choose another clip.", field="file")
-        return request.model_copy(update={"first_frame": self._media.add_image(owner, images[request.first_frame])})
+        text = request.model_dump_json()
+        for reference in request.images():
+            if reference not in images:
+                what = "the first frame" if isinstance(request, GenerationRequest) else "an image"
+                raise InvalidRequest(f"{path.name} lacks {what} that it was made from: choose another clip.", field="file")
+            text = text.replace(reference, self._media.add_image(owner, images[reference]))
+        return stored_request(text)
 
     def tags(self, owner: str) -> list[str]:
         """Every tag in use, in alphabetical order."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipelines.contract import MEDIA_REFERENCE, InvalidRequest, NotFound, StorageFull, TooLarge
+from pipelines.contract import InvalidRequest, NotFound, StorageFull, TooLarge
+from pipelines.edits import IMAGE_REFERENCE
 from studio.services.records import now
 from studio.settings import Settings
 from studio.storage import media as media_table
@@ -40,7 +41,7 @@ class MediaService:
 
     def path(self, owner: str, reference: str) -> Path:
         """The stored PNG. Raises ``NotFound`` when the owner has no such image."""
-        path = media_path(self._settings.media_dir, reference) if MEDIA_REFERENCE.fullmatch(reference) else None
+        path = media_path(self._settings.media_dir, reference) if IMAGE_REFERENCE.fullmatch(reference) else None
         with self._database.read() as connection:
             is_theirs = path is not None and media_table.has(connection, owner, reference)
         if path is None or not is_theirs or not path.exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pipelines.contract import GenerationRequest
+from pipelines.contract import stored_request
 from studio.services.records import Fault, Job, JobProgress, JobState, StoredClip
 from studio.storage.clips import ClipRow
 from studio.storage.jobs import JobRow
@@ -36,7 +36,7 @@ def job_record(row: JobRow, progress: JobProgress | None = None, result: StoredC
         attempts=row.attempts,
         priority=row.priority,
         position=row.position if state is JobState.QUEUED else None,
-        request=GenerationRequest.model_validate_json(row.request),
+        request=stored_request(row.request),
         progress=progress if state is JobState.RUNNING else None,
         result=result,
         error=Fault(message=row.error_message, field=row.error_field) if row.error_message is not None else None,

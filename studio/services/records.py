@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.contract import GenerationRequest, Modality
+from pipelines.contract import AnyRequest, Modality
 
 
 class Record(BaseModel):
@@ -58,7 +58,7 @@ class StoredClip(Record):
 
     id: str
     name: str
-    request: GenerationRequest
+    request: AnyRequest
     height: int
     width: int
     num_frames: int
@@ -91,7 +91,7 @@ class Job(Record):
     priority: int
     position: int | None
     """Place in the queue, 1 is next; ``None`` unless queued."""
-    request: GenerationRequest
+    request: AnyRequest
     progress: JobProgress | None
     result: StoredClip | None
     error: Fault | None

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from pipelines.contract import GenerationRequest, InvalidRequest, Modality, parse_request
+from pipelines.contract import ClipRequest, GenerationRequest, InvalidRequest, Modality, parse_generation
 from pipelines.registry import ModelCatalogue, ModelSpec
 from studio.ui.fields import advanced_fields, read, shown
 
@@ -33,7 +33,7 @@ def defaults_of(spec: ModelSpec) -> Values:
     return values | {"prompt": ""}
 
 
-def values_of(request: GenerationRequest, catalogue: ModelCatalogue) -> Values:
+def values_of(request: ClipRequest, catalogue: ModelCatalogue) -> Values:
     """The form that makes ``request`` again, its seed locked. Raises ``ModelNotFound`` or ``InvalidRequest``."""
     return _values(catalogue.complete(request)) | {"seed_lock": request.seed is not None}
 
@@ -55,7 +55,7 @@ def request_of(values: Values, catalogue: ModelCatalogue) -> GenerationRequest:
     frame_rate = body.get("frame_rate") or spec.defaults.frame_rate
     if values["duration"] is not None:
         body["num_frames"] = spec.nearest_num_frames(round(float(values["duration"]) * frame_rate))
-    return parse_request(body)
+    return parse_generation(body)
 
 
 def sizes_of(spec: ModelSpec) -> list[tuple[str, str]]:
@@ -83,7 +83,7 @@ def size_text(height: int | None, width: int | None) -> str:
     return f"{width} × {height}"
 
 
-def _values(request: GenerationRequest) -> Values:
+def _values(request: ClipRequest) -> Values:
     values: Values = {
         "prompt": request.prompt,
         "modality": request.modality.value,
@@ -92,7 +92,7 @@ def _values(request: GenerationRequest) -> Values:
         "duration": round(request.duration_s or 0, 4),
         "seed": request.seed,
         "seed_lock": request.seed is not None,
-        "first_frame": request.first_frame,
+        "first_frame": request.first_frame if isinstance(request, GenerationRequest) else None,
     }
     return values | {name: shown(name, getattr(request, name)) for name in ADVANCED}
 

@@ -83,7 +83,7 @@ class Attendance:
             return Crashed(str(gone))
 
     def _watched(self, child: WorkerProcess, lease: Lease) -> Outcome:
-        child.send(Run(lease.ticket, lease.request, lease.path, lease.thumbnail))
+        child.send(Run(lease.ticket, lease.request, lease.path, lease.thumbnail, lease.sources))
         last_sign = renewed = time.monotonic()
         asked_to_stop: float | None = None
         while True:

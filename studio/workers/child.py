@@ -13,13 +13,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipelines.contract import Clip, Done, Event, GenerationRequest, StudioError
+from pipelines.contract import AnyRequest, Clip, Done, Event, StudioError
 from pipelines.registry import ModelCatalogue
 from studio.media import thumbnail_of
 from studio.services.media import write_whole
@@ -29,7 +29,7 @@ from studio.workers.messages import Beat, Cancel, Cancelled, Failed, Finished, F
 class RunsRequests(Protocol):
     """What ``settings.engine`` names: ``pipelines.engine.Engine`` or a class like it."""
 
-    def run(self, request: GenerationRequest, path: Path) -> Generator[Event, None, None]:
+    def run(self, request: AnyRequest, path: Path, sources: Mapping[str, Path]) -> Generator[Event, None, None]:
         """Make the clip at ``path``, ending with ``Done``."""
 
     def model(self, model_id: str) -> Any:
@@ -101,7 +101,7 @@ class Worker:
         return Finished(run.ticket, clip)
 
     def _events(self, engine: RunsRequests, run: Run) -> Clip | None:
-        with closing(engine.run(run.request, run.path)) as events:
+        with closing(engine.run(run.request, run.path, run.sources)) as events:
             for event in events:
                 if isinstance(event, Done):
                     return event.result

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.contract import Clip, GenerationRequest, Metric, Preview, Progress
+from pipelines.contract import AnyRequest, Clip, Metric, Preview, Progress, stored_request
 from studio.services.board import Board
 from studio.services.jobs import PAUSED
 from studio.services.present import clip_record, job_record
@@ -34,10 +35,11 @@ class Lease:
     owner: str
     fence: int
     attempts: int
-    request: GenerationRequest
+    request: AnyRequest
     clip_id: str
     path: Path
     thumbnail: Path
+    sources: Mapping[str, Path] = field(default_factory=dict)
     meter: ProgressMeter = field(default_factory=ProgressMeter)
 
     @property
@@ -98,18 +100,25 @@ class Desk:
         return time.time() + self._settings.lease_s
 
     def _lease(self, row: JobRow) -> Lease:
-        clip_id = uuid.uuid4().hex
+        request, clip_id = stored_request(row.request), uuid.uuid4().hex
         folder = hashlib.sha256(row.owner.encode()).hexdigest()[:16]
         return Lease(
             job_id=row.id,
             owner=row.owner,
             fence=row.fence,
             attempts=row.attempts,
-            request=GenerationRequest.model_validate_json(row.request),
+            request=request,
             clip_id=clip_id,
             path=self._settings.clips_dir / folder / f"{clip_id}.mp4",
             thumbnail=self._settings.thumbnails_dir / folder / f"{clip_id}.webp",
+            sources=self._sources(row.owner, request),
         )
+
+    def _sources(self, owner: str, request: AnyRequest) -> dict[str, Path]:
+        """The files of the clips that the request reads; one that is gone is left out, and the run says so."""
+        with self._database.read() as connection:
+            rows = {name: clips.get(connection, owner, name.removeprefix("clip:")) for name in request.sources()}
+        return {name: self._settings.data_dir / row.path for name, row in rows.items() if row is not None}
 
     def renew(self, lease: Lease) -> bool:
         """Extend the lease; false when the job was given to somebody else."""

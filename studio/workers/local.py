@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, TypeGuard
 
-from pipelines.contract import Clip, GenerationRequest, Metric, Preview, Progress, StorageFull, StudioError
+from pipelines.contract import AnyRequest, Clip, GenerationRequest, Metric, Preview, Progress, StorageFull, StudioError
 from pipelines.registry import ModelCatalogue
 from studio.services.board import Board
 from studio.services.records import Fault, WorkerHealth
@@ -226,15 +226,16 @@ def _is_for_want_of_room(outcome: Outcome) -> TypeGuard[Failed]:
 
 def run_once(
     settings: Settings,
-    request: GenerationRequest,
+    request: AnyRequest,
     on_event: Callable[[Progress | Preview | Metric], None],
     *,
     path: Path,
     media_dir: Path | None = None,
+    sources: Mapping[str, Path] | None = None,
 ) -> Clip:
     """Make one clip at ``path`` in a child process, without a studio or its database.
 
-    ``media_dir`` holds the image of a first frame. Ctrl-C leaves nothing behind. Raises what the engine raises,
+    ``media_dir`` holds the images that the request names, ``sources`` says where its clips are. Ctrl-C leaves nothing behind. Raises what the engine raises,
     ``InvalidRequest`` and the like, or ``StudioError`` when the process went down.
     """
     full = ModelCatalogue.with_folders(settings.models).complete(request)
@@ -242,7 +243,7 @@ def run_once(
     try:
         child = WorkerProcess.start(setup, None)
         try:
-            child.send(Run("once", full, path.absolute(), None))
+            child.send(Run("once", full, path.absolute(), None, sources or {}))
             return _until_clip(child, on_event)
         except KeyboardInterrupt:
             _leave(child)

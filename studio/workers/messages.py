@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.contract import Clip, GenerationRequest, Metric, Preview, Progress, StudioError
+from pipelines.contract import AnyRequest, Clip, Metric, Preview, Progress, StudioError
 from studio.settings import Settings
 
 
@@ -25,9 +26,11 @@ class Run:
     """To the child: make this clip; ``ticket`` comes back with everything that is said about it."""
 
     ticket: str
-    request: GenerationRequest
+    request: AnyRequest
     path: Path
     thumbnail: Path | None
+    sources: Mapping[str, Path] = field(default_factory=dict)
+    """The files behind the ``clip:`` references of the request."""
 
 
 @dataclass(frozen=True)

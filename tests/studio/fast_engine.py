@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +43,7 @@ class FastEngine:
     def model(self, model_id: str) -> None:
         """There is nothing to load."""
 
-    def run(self, request: GenerationRequest, path: Path) -> Generator[Event, None, None]:
+    def run(self, request: GenerationRequest, path: Path, sources: Mapping[str, Path] | None = None) -> Generator[Event, None, None]:
         words = request.prompt.split()
         if "download" in words:
             time.sleep(DOWNLOAD_S)  # knows no steps, so nobody looks whether it is still wanted

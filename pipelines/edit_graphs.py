@@ -1,0 +1,103 @@
+"""The graphs of edits: an existing clip's streams in, one clip out; the target is always ``"mux"``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.contract import EditRequest
+from pipelines.editing.plan import EditPlan
+from pipelines.edits import Enlarge, Keyframes, Region
+from pipelines.graph import Node, Wire
+from pipelines.models.manifest import Weights
+from pipelines.nodes.compose import Compose
+from pipelines.nodes.decode import DecodeAudio, DecodeVideo
+from pipelines.nodes.denoise import Denoise
+from pipelines.nodes.edit_media import EditMedia, Stream
+from pipelines.nodes.encode_prompt import EncodePrompt
+from pipelines.nodes.give_clip import GiveClip
+from pipelines.nodes.lay_out import LayOut
+from pipelines.nodes.load_clip import LoadClip
+from pipelines.nodes.upscale import Upscale
+
+
+def plain_edit(request: EditRequest, plan: EditPlan) -> dict[str, Node]:
+    """Streams ``frames`` and ``sound`` of an edit that no model takes part in."""
+    graph = _loaded(request)
+    graph["edit"] = EditMedia(edit=request.edit, plan=plan, source=Wire(node="source"), other=_other(request))
+    return graph | _streams("edit", plan)
+
+
+def enlarged(request: EditRequest, plan: EditPlan, upscaler: Weights) -> dict[str, Node]:
+    """The source's picture through the model's upscaler, its sound as it is."""
+    assert isinstance(request.edit, Enlarge)
+    graph = _loaded(request) | _streams("source", plan)
+    graph["upscale"] = Upscale(
+        model=request.model,
+        folder=str(upscaler.folder),
+        weights=upscaler.sha256,
+        frames=Wire(node="frames"),
+        factor=request.edit.factor,
+    )
+    return graph
+
+
+def imagined(request: EditRequest, plan: EditPlan, weights: str) -> dict[str, Node]:
+    """The plan's window encoded, its holes denoised from the prompt, decoded and composed with what stays."""
+    window = plan.window
+    assert window is not None
+    model = {"model": request.model, "weights": weights}
+    measures: dict[str, Any] = {
+        "height": window.height,
+        "width": window.width,
+        "num_frames": window.num_frames,
+        "frame_rate": plan.shape.frame_rate,
+    }
+    graph = _loaded(request)
+    graph["encode"] = EncodePrompt(**model, text=request.prompt)
+    settings = request.model_dump(include=set(Denoise.model_fields) & set(type(request).model_fields)) | measures
+    guided = max(settings["guidance_scale"], settings["audio_guidance_scale"]) > 1
+    if guided:
+        graph["encode_negative"] = EncodePrompt(**model, text=request.negative_prompt)
+    graph["layout"] = LayOut(edit=request.edit, plan=plan, source=Wire(node="source"), other=_other(request))
+    graph["given"] = GiveClip(**model, layout=Wire(node="layout"), plan=plan)
+    graph["denoise"] = Denoise(
+        **settings,
+        weights=weights,
+        positive=Wire(node="encode"),
+        negative=Wire(node="encode_negative") if guided else None,
+        given=Wire(node="given"),
+        change=request.edit.change if isinstance(request.edit, Keyframes | Region) else 1.0,
+        previews=not plan.video.is_empty,
+    )
+    wants_video, wants_audio = not plan.video.is_empty, not plan.audio.is_empty
+    if wants_video:
+        graph["decode_video"] = DecodeVideo(**model, **measures, latents=Wire(node="denoise"))
+    if wants_audio:
+        graph["decode_audio"] = DecodeAudio(**model, latents=Wire(node="denoise"))
+    graph["compose"] = Compose(
+        layout=Wire(node="layout"),
+        plan=plan,
+        frames=Wire(node="decode_video") if wants_video else None,
+        sound=Wire(node="decode_audio") if wants_audio else None,
+    )
+    return graph | _streams("compose", plan)
+
+
+def _loaded(request: EditRequest) -> dict[str, Node]:
+    graph: dict[str, Node] = {"source": LoadClip(reference=request.source)}
+    for reference in request.edit.sources():
+        graph["other"] = LoadClip(reference=reference)
+    return graph
+
+
+def _other(request: EditRequest) -> Wire | None:
+    return Wire(node="other") if request.edit.sources() else None
+
+
+def _streams(node: str, plan: EditPlan) -> dict[str, Node]:
+    graph: dict[str, Node] = {}
+    if plan.shape.has_video:
+        graph["frames"] = Stream(media=Wire(node=node), name="frames")
+    if plan.shape.has_audio:
+        graph["sound"] = Stream(media=Wire(node=node), name="sound")
+    return graph

@@ -1,0 +1,1 @@
+"""Edits of clips: what stays, what is made anew, and how the two meet."""
