@@ -27,7 +27,7 @@ from pipelines.contract import (
     OutOfMemory,
 )
 from pipelines.edit_graphs import enlarged, imagined, plain_edit
-from pipelines.editing.plan import plan_edit
+from pipelines.editing.request import planned
 from pipelines.editing.shape import shape_of
 from pipelines.edits import Enlarge
 from pipelines.graph import Graph, Node, NodeCache, Wire, execute
@@ -156,10 +156,8 @@ class Engine:
     def _edit(self, request: EditRequest, path: Path) -> Generator[Event, None, None]:
         spec = self._catalogue.get(request.model)
         shapes = [shape_of(self.source_path(reference), spec.defaults) for reference in request.sources()]
-        plan = plan_edit(request.edit, shapes[0], spec, *shapes[1:])
+        request, plan = planned(request, shapes, self._catalogue)
         shape = plan.shape
-        measures = {name: getattr(shape, name) for name in ("height", "width", "num_frames", "frame_rate", "modality")}
-        request = request.model_copy(update={**measures, "upscale": 1})
         maker = _Maker("", FILE_SAMPLE_RATE)
         if isinstance(request.edit, Enlarge):
             if not spec.upscaler:

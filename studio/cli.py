@@ -25,9 +25,11 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the 
 
 def main() -> None:
     """Run the command that the arguments name; exits 0, 2 for bad input, 1 otherwise."""
+    from studio.cli_edit import commands
     from studio.cli_generate import command
 
     app.command("generate")(command())
+    app.add_typer(commands(), name="edit")
     app()
 
 

@@ -22,7 +22,7 @@ from studio.terminal import answer, failures, settings_with
 _NOT_OPTIONS = ("kind", "prompt")
 _NAMED = 5
 # The libraries that load a model paint bars and warnings of their own; the worker process inherits this.
-_QUIET = {
+QUIET = {
     "TQDM_DISABLE": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "DIFFUSERS_VERBOSITY": "error",
@@ -45,7 +45,7 @@ def command() -> Callable[..., None]:
             "prompt", keyword, annotation=str, default=typer.Argument(..., help="What to see and hear, in plain words.")
         ),
         inspect.Parameter("out", keyword, annotation=Path | None, default=typer.Option(None, "--out", help="The MP4 to write.")),
-        *(_option(name) for name in GenerationRequest.model_fields if name not in _NOT_OPTIONS),
+        *(option_of(name) for name in GenerationRequest.model_fields if name not in _NOT_OPTIONS),
         inspect.Parameter(
             "as_json",
             keyword,
@@ -59,7 +59,7 @@ def command() -> Callable[..., None]:
     return generate
 
 
-def _option(name: str) -> inspect.Parameter:
+def option_of(name: str) -> inspect.Parameter:
     """The option of one field; text for what has no plain type, so that the request itself says what is wrong with it."""
     field = GenerationRequest.model_fields[name]
     options = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
@@ -93,7 +93,7 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
     from studio.workers.local import run_once
 
     settings = settings_with()
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if "sigmas" in given:
         given["sigmas"] = _numbers(given["sigmas"])
@@ -102,7 +102,7 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
         # Everything else is judged before the image is read, and the whole request before a process starts.
         parse_generation({"prompt": prompt, **given})
         if frame is not None:
-            given["first_frame"] = _first_frame(frame, Path(folder), settings)
+            given["first_frame"] = stored_image(frame, Path(folder), settings, field="first_frame")
         catalogue = ModelCatalogue.with_folders(settings.models)
         request = catalogue.complete(parse_generation({"prompt": prompt, **given}))
         path = _target(out, request)
@@ -110,7 +110,7 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
         if unknown and not quiet:
             typer.echo(f"{request.model} does not know {_named(unknown)}.", err=True)
         media_dir = settings.media_dir if frame is not None and IMAGE_REFERENCE.fullmatch(frame) else Path(folder)
-        with _progress(quiet) as on_event:
+        with progress(quiet) as on_event:
             return run_once(settings, request, on_event, path=path, media_dir=media_dir), unknown
 
 
@@ -131,7 +131,7 @@ def _numbers(text: str) -> list[float]:
         ) from None
 
 
-def _first_frame(given: str, folder: Path, settings: Any) -> str:
+def stored_image(given: str, folder: Path, settings: Any, *, field: str) -> str:
     """The reference of an image file, stored in ``folder`` for this run; a reference of the library stays as it is."""
     from studio.services.media import store_image
 
@@ -139,9 +139,7 @@ def _first_frame(given: str, folder: Path, settings: Any) -> str:
         return given
     path = Path(given)
     if not path.is_file():
-        raise InvalidRequest(
-            f"first_frame {given[:200]} does not exist; give the path of a PNG, JPEG or WebP file.", field="first_frame"
-        )
+        raise InvalidRequest(f"{field} {given[:200]} does not exist; give the path of a PNG, JPEG or WebP file.", field=field)
     with path.open("rb") as stream:
         return store_image(stream.read(settings.max_upload_bytes + 1), folder, settings.max_upload_bytes)
 
@@ -151,13 +149,13 @@ def _target(out: Path | None, request: GenerationRequest) -> Path:
     if out is not None:
         if out.suffix.lower() != ".mp4" or out.is_dir():
             raise InvalidRequest(f"out is {str(out)[:200]}; clips are MP4 files: end it in .mp4.", field="out")
-        return _writable(out.absolute())
+        return writable(out.absolute())
     words = "-".join(re.findall(r"\w+", request.prompt.lower())[:6]) or "clip"
     names = (f"{words[:40]}-{request.seed}{suffix}.mp4" for suffix in ["", *(f"-{number}" for number in range(2, 10_000))])
     return next(path for path in map(Path.cwd().joinpath, names) if not path.exists())
 
 
-def _writable(out: Path) -> Path:
+def writable(out: Path) -> Path:
     """``out``, after a try with the longer name that a clip has while it is written: not only after the work."""
     trial = out.with_name(f".{out.stem}.{os.getpid()}.part{out.suffix}")
     try:
@@ -171,7 +169,7 @@ def _writable(out: Path) -> Path:
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[OnEvent]:
+def progress(quiet: bool) -> Iterator[OnEvent]:
     """A bar for people at a terminal; silence for programs and files."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn

@@ -8,6 +8,7 @@ from typing import Self
 from pipelines.contract import StudioError
 from pipelines.registry import ModelCatalogue
 from studio.services.board import Board
+from studio.services.edits import EditService
 from studio.services.jobs import JobService
 from studio.services.library import LibraryService
 from studio.services.media import MediaService
@@ -28,6 +29,7 @@ class Studio:
         self.media = MediaService(database, settings)
         self.library = LibraryService(database, self.media, settings)
         self.jobs = JobService(database, board, catalogue=self.catalogue, media=self.media, settings=settings)
+        self.edits = EditService(self.library, self.jobs, self.catalogue)
         self._database = database
         self._desk = Desk(database, board, settings)
         self._workers = WorkerPool(settings, self._desk, board)

@@ -54,7 +54,7 @@ class JobService:
         if idempotency_key is not None and (earlier := self._submitted_before(owner, idempotency_key, submitted)):
             return earlier
         full = self._catalogue.complete(request)
-        self._check_images(owner, full)
+        self._check_media(owner, full)
         new = jobs.NewJob(uuid.uuid4().hex, owner, priority, full.model_dump_json(), submitted, idempotency_key, now())
         with self._database.write() as connection:
             if idempotency_key is not None and (row := jobs.with_key(connection, owner, idempotency_key)):
@@ -83,8 +83,13 @@ class JobService:
         if priority > 0 and self._settings.is_space:
             raise NotAllowed("priority cannot be raised on a shared studio: leave it at 0.", field="priority")
 
-    def _check_images(self, owner: str, request: AnyRequest) -> None:
+    def _check_media(self, owner: str, request: AnyRequest) -> None:
         field = "first_frame" if isinstance(request, GenerationRequest) else "edit"
+        if request.sources():
+            with self._database.read() as connection:
+                gone = [name for name in request.sources() if clips.get(connection, owner, name.removeprefix("clip:")) is None]
+            if gone:
+                raise InvalidRequest("source is no longer in your library: choose another clip.", field="source")
         for reference in request.images():
             try:
                 self._media.path(owner, reference)

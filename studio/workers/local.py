@@ -235,8 +235,8 @@ def run_once(
 ) -> Clip:
     """Make one clip at ``path`` in a child process, without a studio or its database.
 
-    ``media_dir`` holds the images that the request names, ``sources`` says where its clips are. Ctrl-C leaves nothing behind. Raises what the engine raises,
-    ``InvalidRequest`` and the like, or ``StudioError`` when the process went down.
+    ``media_dir`` holds the images that the request names, ``sources`` says where its clips are. Ctrl-C leaves nothing behind.
+    Raises what the engine raises, ``InvalidRequest`` and the like, or ``StudioError`` when the process went down.
     """
     full = ModelCatalogue.with_folders(settings.models).complete(request)
     setup = Setup(settings, settings.device.split(",")[0].strip(), None, media_dir or settings.media_dir)

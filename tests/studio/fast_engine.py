@@ -43,7 +43,9 @@ class FastEngine:
     def model(self, model_id: str) -> None:
         """There is nothing to load."""
 
-    def run(self, request: GenerationRequest, path: Path, sources: Mapping[str, Path] | None = None) -> Generator[Event, None, None]:
+    def run(
+        self, request: GenerationRequest, path: Path, sources: Mapping[str, Path] | None = None
+    ) -> Generator[Event, None, None]:
         words = request.prompt.split()
         if "download" in words:
             time.sleep(DOWNLOAD_S)  # knows no steps, so nobody looks whether it is still wanted

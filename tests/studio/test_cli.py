@@ -224,3 +224,26 @@ def test_serve_until_sigterm_with_the_other_commands_beside_it(run: Run, tmp_pat
         server.send_signal(signal.SIGTERM)
         _, errors = server.communicate(timeout=30)
     assert server.returncode == 0 and "Traceback" not in errors
+
+
+def test_edits_on_files_keep_what_they_should(run: Run, tmp_path: Path) -> None:
+    pocket = {"STUDIO_ENGINE": "pipelines.engine:Engine"}
+    settings = ("--seed", "1", "--num-inference-steps", "4")
+    made = run("generate", "a red ball bounces on grass", *settings, "--out", "a.mp4", **pocket)
+    assert made.returncode == 0, made.stderr
+    told = only_object(run("edit", "trim", "a.mp4", "--start", "0.5", "--end", "1.5", "--out", "b.mp4", "--json").stdout)
+    assert told["duration_s"] == 1.0 and told["request"]["edit"] == {"kind": "trim", "start_s": 0.5, "end_s": 1.5}
+    retake = run("edit", "retake", "a.mp4", "--start", "1.0", "--end", "1.5", "--seed", "9", "--out", "c.mp4", "--json", **pocket)
+    told = only_object(retake.stdout)
+    assert told["request"]["seed"] == 9 and told["request"]["prompt"] == "a red ball bounces on grass"
+    assert told["request"]["num_inference_steps"] == 4 and (tmp_path / "c.mp4").exists()
+    joined = run("edit", "join", "a.mp4", "--other", "b.mp4", "--transition", "0", **pocket)
+    assert joined.returncode == 0 and (tmp_path / "a-join.mp4").exists(), joined.stderr
+    for arguments, says in (
+        (("edit", "retake", "nothing.mp4", "--start", "1"), "does not exist"),
+        (("edit", "retake", "a.mp4", "--start", "9"), "the clip lasts"),
+        (("edit", "region", "a.mp4"), "mask is missing"),
+        (("edit", "keyframes", "a.mp4", "--keyframe", "x.png"), "FRAME:FILE"),
+    ):
+        refused = run(*arguments, **pocket)
+        assert refused.returncode == 2 and says in refused.stderr and "Traceback" not in refused.stderr

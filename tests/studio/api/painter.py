@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.clip_io import Origin, Sound, write_clip
-from pipelines.contract import Clip, Done, Event, GenerationRequest, Metric, Modality, OutOfMemory, Preview, Progress
+from pipelines.contract import AnyRequest, Clip, Done, Event, Metric, Modality, OutOfMemory, Preview, Progress
 from pipelines.registry import ModelCatalogue
 
 SAMPLE_RATE = 16_000
@@ -31,7 +31,7 @@ class Painter:
         """There is nothing to load; an unknown model is still an error."""
         return self._catalogue.get(model_id)
 
-    def run(self, request: GenerationRequest, path: Path) -> Iterator[Event]:
+    def run(self, request: AnyRequest, path: Path, sources: Mapping[str, Path]) -> Iterator[Event]:
         """A clip of the asked size and length."""
         if request.prompt == "too big":
             raise OutOfMemory("the clip needs more memory than there is: make it smaller or shorter.", field="num_frames")
@@ -48,13 +48,11 @@ class Painter:
         write_clip(path, frames, sound, Origin(request, "0" * 64, "test", self._images(request)))
         yield Done(_clip(request, path, seconds))
 
-    def _images(self, request: GenerationRequest) -> dict[str, bytes]:
-        if request.first_frame is None:
-            return {}
-        return {request.first_frame: (self._media_dir / f"{request.first_frame.removeprefix('sha256:')}.png").read_bytes()}
+    def _images(self, request: AnyRequest) -> dict[str, bytes]:
+        return {name: (self._media_dir / f"{name.removeprefix('sha256:')}.png").read_bytes() for name in request.images()}
 
 
-def _frames(request: GenerationRequest, count: int) -> np.ndarray:
+def _frames(request: AnyRequest, count: int) -> np.ndarray:
     assert request.height and request.width and request.seed is not None
     frames = np.full((count, request.height, request.width, 3), 40, np.uint8)
     for index in range(count):
@@ -74,7 +72,7 @@ def _webp(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _clip(request: GenerationRequest, path: Path, seconds: dict[str, float]) -> Clip:
+def _clip(request: AnyRequest, path: Path, seconds: dict[str, float]) -> Clip:
     assert request.height and request.width and request.num_frames and request.frame_rate
     return Clip(
         path=path,
