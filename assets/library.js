@@ -284,6 +284,10 @@
       },
       { text: true, class: "button primary" },
     );
+    const cut = button("Edit the clip", "cut", () => {
+      detail.close();
+      studio.editClip(clip);
+    });
     const heart = button(
       clip.favourite ? "Remove from favourites" : "Add to favourites",
       "heart",
@@ -299,7 +303,7 @@
       { class: "detail-side" },
       h("div", { class: "detail-head" }, h("h2", {}, words.title(clip)), button("Close", "close", () => detail.close())),
       clip.name && clip.name !== clip.request.prompt ? h("p", { class: "detail-prompt" }, clip.request.prompt) : null,
-      h("div", { class: "detail-tools" }, use, heart, save, bin),
+      h("div", { class: "detail-tools" }, use, cut, heart, save, bin),
       h("label", { for: "clip-name" }, "Name"),
       name,
       h("label", { for: "clip-tags" }, "Tags, separated by commas"),

@@ -189,6 +189,7 @@
       class: "button small",
     });
     const save = studio.downloadLink(clip);
+    const cut = button("Edit", "cut", () => studio.editClip(clip), { text: true, class: "button small" });
     return refill(
       caption,
       h(
@@ -201,7 +202,7 @@
           `${words.when(clip.created_at)} · ${words.size(clip)} · ${words.seconds(clip.duration_s)} · seed ${clip.request.seed}`,
         ),
       ),
-      h("div", { class: "caption-tools" }, keep, save, again),
+      h("div", { class: "caption-tools" }, keep, save, cut, again),
     );
   }
 

@@ -25,6 +25,13 @@
     tag: "M4 4h8l8 8-8 8-8-8zM8.5 8.5h.01",
     file: "M6 3h8l4 4v14H6zM14 3v4h4",
     system: "M4 5h16v11H4zM9 20h6M12 16v4",
+    cut: "M6 6a2 2 0 1 0 0 .01M6 18a2 2 0 1 0 0 .01M8 7.5L20 17M8 16.5L20 7",
+    back: "M15 6l-6 6 6 6",
+    on: "M9 6l6 6-6 6",
+    plus: "M12 5v14M5 12h14",
+    minus: "M5 12h14",
+    undo: "M9 7L4 12l5 5M4 12h10a6 6 0 0 1 6 6",
+    redo: "M15 7l5 5-5 5M20 12H10a6 6 0 0 0-6 6",
   };
 
   function icon(name) {

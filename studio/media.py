@@ -17,6 +17,7 @@ from pipelines.contract import InvalidRequest
 
 _POSTER_SIDE = 480
 _WAVEFORM_SIZE = (480, 270)
+_WIDEST_STRIP = 16_000  # WebP ends at 16,383 pixels a side
 _WAVEFORM_GROUND, _WAVEFORM_INK = (22, 24, 34), (85, 208, 196)
 # A third into the clip the action is on its way; the first frame of a generated clip is its least typical.
 _POSTER_MOMENT = 1 / 3
@@ -75,13 +76,39 @@ def _poster(path: Path, moment_s: float) -> Image.Image:
     return image
 
 
+def strip_of(path: Path, count: int, height: int = 72) -> bytes:
+    """``count`` evenly spaced frames of a clip side by side in one WebP, each ``height`` pixels high.
+
+    Raises ``InvalidRequest`` for files without a picture.
+    """
+    frames = read_media(path).frames
+    if frames is None:
+        raise InvalidRequest(f"{path.name} has no picture: choose a clip with one.", field="clip")
+    width = max(1, round(height * frames.shape[2] / frames.shape[1]))
+    width = min(width, _WIDEST_STRIP // count)
+    image = Image.new("RGB", (width * count, height))
+    for place in range(count):
+        frame = Image.fromarray(frames[min(len(frames) - 1, int((place + 0.5) * len(frames) / count))])
+        image.paste(frame.resize((width, height), Image.Resampling.LANCZOS), (place * width, 0))
+    return _webp(image)
+
+
+def peaks_of(path: Path, points: int) -> list[float]:
+    """The loudest excursion, 0..1, in each of ``points`` equal stretches of a clip; empty for a silent film."""
+    sound = read_media(path).sound
+    return [] if sound is None else [round(min(1.0, peak), 4) for peak in _peaks(sound, points)]
+
+
+def _peaks(sound: Sound, points: int) -> list[float]:
+    level = np.abs(sound.samples).max(axis=0)
+    edges = np.linspace(0, level.size, points + 1).astype(int)
+    return [float(level[start:end].max(initial=0.0)) for start, end in itertools.pairwise(edges)]
+
+
 def waveform(sound: Sound) -> Image.Image:
     """The loudest excursion of each moment, mirrored about the middle line."""
     width, height = _WAVEFORM_SIZE
-    level = np.abs(sound.samples).max(axis=0)
-    columns = width // 4
-    edges = np.linspace(0, level.size, columns + 1).astype(int)
-    peaks = [float(level[start:end].max(initial=0.0)) for start, end in itertools.pairwise(edges)]
+    peaks = _peaks(sound, width // 4)
     image = Image.new("RGB", (width, height), _WAVEFORM_GROUND)
     draw = ImageDraw.Draw(image)
     for column, peak in enumerate(peaks):

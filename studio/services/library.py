@@ -13,10 +13,10 @@ from pathlib import Path
 
 from pipelines.clip_io import read_request
 from pipelines.contract import AnyRequest, Conflict, GenerationRequest, InvalidRequest, NotFound, TooLarge, stored_request
-from studio.media import thumbnail_of
+from studio.media import peaks_of, strip_of, thumbnail_of
 from studio.services.media import MediaService, write_whole
 from studio.services.present import clip_record
-from studio.services.records import ClipFilter, ClipPage, StoredClip, now
+from studio.services.records import ClipFilter, ClipPage, Family, StoredClip, now
 from studio.settings import Settings
 from studio.storage import clips
 from studio.storage.clips import ClipQuery, ClipRow
@@ -27,8 +27,9 @@ _MAX_NAME_CHARACTERS = 200
 _MAX_TAG_CHARACTERS = 40
 _MAX_TAGS = 20
 _TRASH_DAYS = 30
+_MAX_ANCESTORS = 200
 _EVERYTHING = ClipFilter()
-_OUR_FILE = re.compile(r"[0-9a-f]{32}\.(mp4|webp)|\..*\.part(\.mp4)?")
+_OUR_FILE = re.compile(r"[0-9a-f]{32}\.(mp4|webp|strip-\d+\.webp)|\..*\.part(\.mp4)?")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -138,6 +139,35 @@ class LibraryService:
                 raise InvalidRequest(f"{path.name} lacks {what} that it was made from: choose another clip.", field="file")
             text = text.replace(reference, self._media.add_image(owner, images[reference]))
         return stored_request(text)
+
+    def family(self, owner: str, clip_id: str) -> Family:
+        """The clips that a clip was edited from, itself, and those edited from it. Raises ``NotFound``."""
+        with self._database.read() as connection:
+            row = _owned(connection, owner, clip_id)
+            ancestors: list[ClipRow] = []
+            while (parent := ancestors[-1] if ancestors else row).source and len(ancestors) < _MAX_ANCESTORS:
+                found = clips.get(connection, owner, str(parent.source))
+                if found is None:
+                    break
+                ancestors.append(found)
+            edits = clips.edits_of(connection, owner, clip_id)
+        return Family(
+            ancestors=tuple(clip_record(each) for each in reversed(ancestors)),
+            clip=clip_record(row),
+            edits=tuple(clip_record(each) for each in edits),
+        )
+
+    def strip(self, owner: str, clip_id: str, count: int) -> Path:
+        """A WebP of ``count`` frames side by side, kept beside the thumbnail. Raises ``NotFound`` or ``InvalidRequest``."""
+        row = self._row(owner, clip_id)
+        path = (self._settings.data_dir / row.thumbnail).with_suffix(f".strip-{count}.webp")
+        if not path.exists():
+            write_whole(path, strip_of(self.file(owner, clip_id), count))
+        return path
+
+    def peaks(self, owner: str, clip_id: str, points: int) -> list[float]:
+        """How loud the clip is in each of ``points`` equal stretches, 0..1. Raises ``NotFound``."""
+        return peaks_of(self.file(owner, clip_id), points)
 
     def tags(self, owner: str) -> list[str]:
         """Every tag in use, in alphabetical order."""

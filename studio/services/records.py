@@ -82,6 +82,16 @@ class StoredClip(Record):
     """Where the API serves ``file`` and ``thumbnail``."""
 
 
+class Family(Record):
+    """A clip among its takes."""
+
+    ancestors: tuple[StoredClip, ...]
+    """What it was edited from, the first of all first."""
+    clip: StoredClip
+    edits: tuple[StoredClip, ...]
+    """What was edited from it, oldest first."""
+
+
 class Job(Record):
     """One request on its way to a clip."""
 

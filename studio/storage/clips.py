@@ -31,6 +31,7 @@ class ClipRow:
     clip: str
     created_at: str
     deleted_at: str | None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,14 @@ def get_many(connection: Connection, owner: str, clip_ids: Sequence[str]) -> dic
     marks = ", ".join("?" * len(clip_ids))
     rows = connection.execute(f"{_WHOLE} WHERE id IN ({marks}) AND owner = ?", (*clip_ids, owner))
     return {row["id"]: ClipRow(*row) for row in rows}
+
+
+def edits_of(connection: Connection, owner: str, clip_id: str) -> list[ClipRow]:
+    """The owner's clips outside the trash that were edited from this one, oldest first."""
+    rows = connection.execute(
+        f"{_WHOLE} WHERE owner = ? AND source = ? AND deleted_at IS NULL ORDER BY created_at, id", (owner, clip_id)
+    )
+    return [ClipRow(*row) for row in rows]
 
 
 def count(connection: Connection, query: ClipQuery) -> int:

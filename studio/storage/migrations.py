@@ -125,3 +125,10 @@ def media(database: Database) -> None:
 def switches(database: Database) -> None:
     """What stays switched over a restart, such as the paused queue."""
     database.conn.execute("CREATE TABLE switches (name TEXT PRIMARY KEY, is_on INTEGER NOT NULL) WITHOUT ROWID")
+
+
+@MIGRATIONS()
+def clip_sources(database: Database) -> None:
+    """Which clip a clip was edited from, so that the takes of a shot are found from any of them."""
+    database.conn.execute("ALTER TABLE clips ADD COLUMN source TEXT")
+    database.conn.execute("CREATE INDEX clips_source ON clips (owner, source) WHERE source IS NOT NULL")

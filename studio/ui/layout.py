@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from studio.studio import Studio
-from studio.ui.tabs import create, library
+from studio.ui.tabs import create, edit, library
 
 TITLE = "AIPROD Studio"
 
@@ -22,6 +22,8 @@ def build_page(studio: Studio) -> gr.Blocks:
         with gr.Tabs(selected="create", elem_id="nav") as tabs:
             with gr.Tab("Create", id="create"):
                 composer = create.build(studio)
+            with gr.Tab("Edit", id="edit"):
+                edit.build()
             with gr.Tab("Library", id="library"):
                 library.build()
         create.connect(page, studio, composer, tabs)

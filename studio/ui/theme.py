@@ -10,8 +10,8 @@ import gradio as gr
 from gradio.themes.utils import colors, sizes
 
 ASSETS = Path(__file__).parent.parent.parent / "assets"
-STYLES = ("style.css", "words.css")
-SCRIPTS = ("studio.js", "form.js", "words.js", "card.js", "dock.js", "stage.js", "library.js")
+STYLES = ("style.css", "words.css", "edit.css")
+SCRIPTS = ("studio.js", "form.js", "words.js", "card.js", "dock.js", "stage.js", "library.js", "edit.js", "paint.js")
 
 _FONT = ("Inter", "ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 _MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "JetBrains Mono", "Menlo", "Consolas", "monospace")

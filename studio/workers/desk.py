@@ -181,6 +181,7 @@ class Desk:
             clip=clip.model_dump_json(exclude={"path"}),
             created_at=now(),
             deleted_at=None,
+            source=next(iter(clip.request.sources()), "").removeprefix("clip:") or None,
         )
 
     def fail(self, lease: Lease, fault: Fault) -> None:
