@@ -139,6 +139,9 @@ class TransformerStage:
     def losses(self, share: float) -> dict[str, torch.Tensor]:
         """Mean squared velocity error of both streams."""
         if self._to_compile:  # not earlier: the trainer copies the model first, and a compiled one cannot be copied
+            if self._data.video_KND.device.type == "cpu":
+                # The fused attention's backward pass takes a third of a step there; the compiler's own takes a tenth.
+                self.model.transformer.set_attention_backend("_native_math")
             for block in self.model.transformer.transformer_blocks:
                 block.compile(dynamic=False)
             self._to_compile = False
