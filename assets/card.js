@@ -1,80 +1,164 @@
-/* The quality card: what was measured on the shown clip, in plain words, and what it was made with. */
+/* The quality card: what was measured on a clip, in plain words, and what it was made with.
+   Good and bad are told by a sign and a word, never by colour alone. */
 (() => {
   "use strict";
   const studio = window.studio;
-  const { h, icon, words, places } = studio;
-  let place = null;
+  const { h, icon, button, words, places, api, attempt, toast } = studio;
+  const SIGNS = { good: ["check", "good"], fair: ["minus", "fair"], poor: ["close", "poor"] };
+  let place = null,
+    catalogue = null,
+    asking = null;
 
-  function scale(value, from, to) {
-    return Math.max(0.02, Math.min(1, (value - from) / (to - from)));
-  }
-  function rank(value, steps) {
-    return steps.find(([below]) => value < below)[1];
+  /* What is measured, asked for once. */
+  function known() {
+    asking ??= api("/metrics").then((found) => {
+      catalogue = { ...found, byName: Object.fromEntries(found.metrics.map((metric) => [metric.name, metric])) };
+      drawCard();
+      return catalogue;
+    });
+    return asking;
   }
 
-  function readings(clip) {
+  function verdict(metric, value) {
+    if (!metric.good) return null;
+    const within = ([least, most]) => least <= value && value <= most;
+    return within(metric.good) ? "good" : within(metric.fair) ? "fair" : "poor";
+  }
+
+  function shownValue(metric, value) {
+    if (metric.unit === "share") return `${(100 * value).toFixed(value > 0 && value < 0.1 ? 1 : 0)} %`;
+    const digits = metric.unit === "ms" ? 0 : Math.abs(value) < 10 ? 2 : 1;
+    const sign = metric.name.endsWith("_ms") && metric.better === "near" && value > 0 ? "+" : "";
+    return `${sign}${value.toFixed(digits)} ${metric.unit}`;
+  }
+
+  function row(metric, value) {
+    const how = verdict(metric, value);
+    const sign = how ? h("span", { class: `sign ${how}` }, icon(SIGNS[how][0]), SIGNS[how][1]) : null;
+    const picture = ["sound", "sync"].includes(metric.group) ? "sound" : "picture";
+    return h(
+      "div",
+      { class: `measured ${picture}`, "data-metric": metric.name, title: `${metric.definition} (${metric.source})` },
+      h("dt", {}, metric.title),
+      h("dd", {}, h("span", { class: "number" }, shownValue(metric, value)), sign),
+    );
+  }
+
+  /* The offset in a sentence: what it is, and whether that is more than chance. */
+  function together(clip) {
     const m = clip.measurements,
-      found = [];
-    if (m.movement !== undefined)
-      found.push([
-        "Movement",
-        rank(m.movement, [
-          [0.4, "almost still"],
-          [2, "calm"],
-          [6, "lively"],
-          [Infinity, "very busy"],
-        ]),
-        scale(Math.log1p(m.movement), 0, 2.5),
-        "picture",
-        `Mean change between frames: ${m.movement.toFixed(2)} of 255 grey levels`,
-      ]);
-    if (m.sharpness !== undefined)
-      found.push([
-        "Sharpness",
-        rank(m.sharpness, [
-          [2, "soft"],
-          [6, "clear"],
-          [Infinity, "crisp"],
-        ]),
-        scale(Math.log1p(m.sharpness), 0, 3),
-        "picture",
-        `Mean edge strength: ${m.sharpness.toFixed(2)} of 255 grey levels`,
-      ]);
-    if (m.loudness_dbfs !== undefined)
-      found.push([
-        "Loudness",
-        rank(m.loudness_dbfs, [
-          [-55, "nearly silent"],
-          [-32, "quiet"],
-          [-12, "comfortable"],
-          [Infinity, "loud"],
-        ]),
-        scale(m.loudness_dbfs, -60, 0),
-        "sound",
-        `${m.loudness_dbfs.toFixed(1)} dB of full scale on average`,
-      ]);
-    if (m.peak_dbfs !== undefined)
-      found.push([
-        "Peaks",
-        m.peak_dbfs > -0.1 ? "at the limit" : "not clipped",
-        scale(m.peak_dbfs, -60, 0),
-        "sound",
-        `Loudest moment: ${m.peak_dbfs.toFixed(1)} dB of full scale`,
-      ]);
-    return found;
+      offset = m["sync.offset_ms"],
+      confidence = m["sync.confidence"];
+    if (!clip.has_video || !clip.has_audio) return null;
+    if (offset === undefined) return ["none", "Too few events are both seen and heard to tell whether they are together."];
+    if (confidence < (catalogue?.confident ?? 0.95))
+      return ["none", "No sync found: sound and picture fit no better than by chance."];
+    const ms = Math.round(Math.abs(offset));
+    if (Math.abs(offset) <= 1000 / clip.frame_rate) return ["good", `Sound and picture are together, to ${ms} ms.`];
+    return ["bad", `The sound is ${ms} ms too ${offset > 0 ? "late" : "early"}.`];
   }
 
-  function lengths(clip) {
+  function fixButton(clip) {
+    const offset = clip.measurements["sync.offset_ms"];
+    return button(
+      "Fix sync",
+      "wave",
+      () =>
+        attempt(async () => {
+          const edit = { kind: "shift-sound", offset_s: -Math.round(offset) / 1000 };
+          studio.submitted(await api("/edits", { method: "POST", json: { source: `clip:${clip.id}`, edit } }));
+          toast("A new take with its sound moved is on its way; this clip stays as it is.");
+        }),
+      { text: true, class: "button small fix-sync" },
+    );
+  }
+
+  function measureButton(clip) {
+    const press = button(
+      "Measure again",
+      "reuse",
+      () =>
+        attempt(async () => {
+          press.disabled = true;
+          press.lastChild.textContent = "Measuring…";
+          const fresh = await api(`/clips/${clip.id}/measure`, { method: "POST" }).finally(() => {
+            press.disabled = false;
+            press.lastChild.textContent = "Measure again";
+          });
+          studio.clipChanged(fresh);
+          studio.clipMeasured?.(fresh);
+          drawCard();
+        }),
+      { text: true, class: "button small quiet measure" },
+    );
+    return press;
+  }
+
+  /* Loudness over time, with the moments at which something begins to sound, and where they would be without the offset. */
+  function waveform(clip) {
+    const canvas = h("canvas", { class: "card-wave", width: "520", height: "96", role: "img", "aria-label": "Waveform with onsets" });
+    const offset = clip.measurements["sync.offset_ms"] ?? 0,
+      moved = (together(clip) ?? [])[0] === "bad";
+    attempt(async () => {
+      const wave = await api(`/clips/${clip.id}/waveform?points=130`);
+      const ink = canvas.getContext("2d"),
+        style = getComputedStyle(canvas),
+        x = (s) => (s / wave.duration_s) * canvas.width;
+      ink.fillStyle = style.getPropertyValue("--sound");
+      const most = Math.max(0.05, ...wave.peaks);
+      wave.peaks.forEach((peak, at) => {
+        const tall = Math.max(2, (peak / most) * 76);
+        ink.fillRect(at * 4, 48 - tall / 2, 2.6, tall);
+      });
+      const heard = await api(`/clips/${clip.id}/onsets`); // takes longer: the loudness is shown meanwhile
+      ink.fillStyle = style.getPropertyValue("--text");
+      for (const s of heard.onsets_s) ink.fillRect(x(s) - 1, 0, 2, 96);
+      if (moved) {
+        ink.strokeStyle = style.getPropertyValue("--accent");
+        ink.lineWidth = 3;
+        ink.setLineDash([7, 5]);
+        for (const s of heard.onsets_s) {
+          ink.beginPath();
+          ink.moveTo(x(s - offset / 1000), 0);
+          ink.lineTo(x(s - offset / 1000), 96);
+          ink.stroke();
+        }
+      }
+      canvas.setAttribute("aria-label", `Waveform; ${heard.onsets_s.length} onsets${moved ? ", and where the picture puts them" : ""}`);
+    });
+    const legend = moved ? "Lines: onsets. Dashed: where the picture puts them." : "Lines: something begins to sound.";
+    return h("figure", { class: "card-sound" }, canvas, h("figcaption", {}, legend));
+  }
+
+  /* Everything that is measured on a clip, grouped; what needs no judgement is folded away. */
+  function quality(clip, { wave = true } = {}) {
+    known();
+    if (!catalogue) return h("div", { class: "quality" });
     const m = clip.measurements,
-      parts = [];
-    if (m.picture_s !== undefined) parts.push(`picture ${m.picture_s.toFixed(2)} s`);
-    if (m.sound_s !== undefined) parts.push(`sound ${m.sound_s.toFixed(2)} s`);
-    if (m.length_difference_ms === undefined) return [parts.join(", "), true];
-    const even = m.length_difference_ms <= 1000 / clip.frame_rate;
-    return [
-      `${parts.join(", ")}: ${even ? "they end together" : `${Math.round(m.length_difference_ms)} ms apart`}`,
-      even,
-    ];
+      parts = [],
+      rest = [];
+    for (const [group, title] of Object.entries(catalogue.groups)) {
+      const measured = catalogue.metrics.filter((metric) => metric.group === group && m[metric.name] !== undefined);
+      const judged = measured.filter((metric) => metric.good && group !== "sync");
+      rest.push(...measured.filter((metric) => !judged.includes(metric)));
+      if (judged.length) parts.push(h("h3", {}, title), h("dl", {}, judged.map((metric) => row(metric, m[metric.name]))));
+    }
+    const [kind, sentence] = together(clip) ?? [];
+    const isOld = !parts.length;
+    return h(
+      "div",
+      { class: "quality" },
+      sentence && !isOld
+        ? h("p", { class: `verdict ${kind}` }, icon({ good: "check", bad: "clock", none: "minus" }[kind]), sentence)
+        : null,
+      kind === "bad" && clip.id ? fixButton(clip) : null,
+      wave && clip.has_audio && clip.id && !isOld ? waveform(clip) : null,
+      isOld ? h("p", { class: "hint" }, "This clip was made before it could be measured.") : parts,
+      rest.length
+        ? h("details", {}, h("summary", {}, "More"), h("dl", {}, rest.map((metric) => row(metric, m[metric.name]))))
+        : null,
+      clip.id ? measureButton(clip) : null,
+    );
   }
 
   function drawCard() {
@@ -83,7 +167,7 @@
     if (!clip) {
       const text = job
         ? "Its measurements appear here as soon as the clip is finished."
-        : "When a clip is finished, this card says in plain words how it moves, how sharp it is, how loud, and whether picture and sound end together.";
+        : "When a clip is finished, this card says in plain words how it moves, how sharp it is, how loud, and whether picture and sound are together.";
       place.replaceChildren(
         h("h2", {}, "Quality"),
         h("div", { class: "ghost-meters", "aria-hidden": "true" }, h("i"), h("i"), h("i"), h("i")),
@@ -91,17 +175,6 @@
       );
       return;
     }
-    const meters = readings(clip).map(([name, word, share, kind, detail]) =>
-      h(
-        "div",
-        { class: `reading ${kind}`, title: detail },
-        h("dt", {}, name),
-        h("dd", {}, word),
-        h("div", { class: "meter", "aria-hidden": "true" }, h("i", { style: `width:${Math.round(100 * share)}%` })),
-        h("small", {}, detail),
-      ),
-    );
-    const [together, even] = lengths(clip);
     const spent = Object.values(clip.stage_seconds).reduce((sum, s) => sum + s, 0);
     const rows = [
       ["Model", clip.request.model],
@@ -112,8 +185,7 @@
     ];
     place.replaceChildren(
       h("h2", {}, "Quality"),
-      h("dl", { class: "readings" }, meters),
-      h("p", { class: `verdict ${even ? "good" : "bad"}` }, icon(even ? "check" : "clock"), together),
+      quality(clip),
       h("h2", {}, "Made with"),
       h(
         "dl",
@@ -128,5 +200,5 @@
     place.setAttribute("aria-label", "Measurements of the clip");
     drawCard();
   };
-  Object.assign(studio, { readings, lengths, drawCard });
+  Object.assign(studio, { quality, known, verdict, shownValue, drawCard });
 })();

@@ -360,6 +360,7 @@
   }, { text: true, class: "button small" });
   const redo = button("Redo", "redo", () => open(now.redo.pop(), { keepTool: true, keepRedo: true }), { text: true, class: "button small" });
   const title = h("h2", { class: "edit-title" });
+  const exporting = studio.exportMenu(() => now.clip);
 
   function compare(on) {
     const parent = now.family.ancestors.at(-1);
@@ -416,7 +417,7 @@
         "div", { class: "edit-desk" },
         h(
           "section", { class: "edit-view", "aria-label": "Clip and time axis" },
-          h("div", { class: "edit-bar" }, title, undo, redo, flip),
+          h("div", { class: "edit-bar" }, title, undo, redo, flip, exporting),
           h("div", { class: "screen" }, video, paper, badge),
           controls, rail, takes,
         ),

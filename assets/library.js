@@ -3,7 +3,7 @@
   "use strict";
   const { h, icon, button, refill, api, attempt, words, toast, places } = window.studio;
   const studio = window.studio;
-  const wanted = { text: "", favourite: false, tag: "", modality: "", order: "newest" };
+  const wanted = { text: "", favourite: false, tag: "", modality: "", order: "newest", best: "" };
   let shown = [],
     tagged = [],
     next = null,
@@ -11,6 +11,16 @@
     turn = 0,
     stale = false,
     root = null;
+
+  const SORTED = [
+    ["sync.offset_ms", "Best in sync"],
+    ["semantic.match", "Closest to the prompt"],
+    ["temporal.flicker", "Steadiest"],
+    ["temporal.dynamic_degree", "Most motion"],
+    ["picture.sharpness", "Sharpest"],
+    ["sound.lufs", "Best loudness"],
+  ];
+  let first = null; // the clip that waits for another to be compared with
 
   const grid = h("div", { class: "grid", role: "list", "aria-label": "Clips" });
   const count = h("p", { class: "count", role: "status" });
@@ -34,6 +44,7 @@
 
   function query(cursor) {
     const parts = new URLSearchParams({ limit: "24", order: wanted.order });
+    if (wanted.best) parts.set("best", wanted.best);
     if (wanted.text) parts.set("text", wanted.text);
     if (wanted.favourite) parts.set("favourite", "true");
     if (wanted.tag) parts.set("tag", wanted.tag);
@@ -114,7 +125,7 @@
     );
     const face = h(
       "button",
-      { type: "button", class: "tile", "aria-label": `Open clip: ${words.title(clip)}`, onclick: () => open(clip) },
+      { type: "button", class: "tile", "aria-label": `Open clip: ${words.title(clip)}`, onclick: () => pick(clip) },
       h("img", { src: clip.urls.thumbnail, alt: "", loading: "lazy" }),
       h("span", { class: "tile-time" }, clip.has_audio ? icon("wave") : null, words.seconds(clip.duration_s)),
     );
@@ -294,21 +305,24 @@
       () => change(clip, { favourite: !clip.favourite }),
       { "aria-pressed": String(clip.favourite), "data-key": "heart" },
     );
+    const beside = button("Compare with another clip", "image", () => {
+      detail.close();
+      choose(clip);
+    });
     const save = studio.downloadLink(clip);
     const bin = button("Delete the clip", "trash", () => remove(clip));
-    const [together] = studio.lengths(clip);
-    const said = studio.readings(clip).map(([label, word]) => `${label.toLowerCase()} ${word}`);
     const side = h(
       "div",
       { class: "detail-side" },
       h("div", { class: "detail-head" }, h("h2", {}, words.title(clip)), button("Close", "close", () => detail.close())),
       clip.name && clip.name !== clip.request.prompt ? h("p", { class: "detail-prompt" }, clip.request.prompt) : null,
-      h("div", { class: "detail-tools" }, use, cut, heart, save, bin),
+      h("div", { class: "detail-tools" }, use, cut, beside, heart, save, bin),
       h("label", { for: "clip-name" }, "Name"),
       name,
       h("label", { for: "clip-tags" }, "Tags, separated by commas"),
       tagText,
-      said.length || together ? h("p", { class: "hint" }, [...said, together].filter(Boolean).join(" · ")) : null,
+      h("h3", {}, "Quality"),
+      studio.quality(clip),
       h("h3", {}, "Every setting"),
       facts(clip),
     );
@@ -328,6 +342,19 @@
       "aria-label": `Clip: ${clip.request.prompt}`,
     });
     detail.replaceChildren(h("div", { class: "screen" }, video), side);
+  }
+
+  function pick(clip) {
+    if (!first) return open(clip);
+    const other = first;
+    choose(null);
+    return other.id === clip.id ? open(clip) : studio.compareClips(other, clip);
+  }
+
+  function choose(clip) {
+    first = clip;
+    grid.classList.toggle("choosing", Boolean(clip));
+    if (clip) toast("Now press the clip to compare it with.", { seconds: 8 });
   }
 
   function open(clip) {
@@ -382,12 +409,20 @@
           class: "text",
           "aria-label": label,
           onchange: (event) => {
-            wanted[name] = event.target.value;
+            const [value, measure = ""] = event.target.value.split(":");
+            if (name === "order") wanted.best = measure;
+            wanted[name] = value === "best" ? "newest" : value;
             load();
           },
         },
         options.map(([value, text]) => h("option", { value, selected: wanted[name] === value }, text)),
       );
+    const order = choice("Order", "order", [
+      ["newest", "Newest first"],
+      ["oldest", "Oldest first"],
+      ...SORTED.map(([name, title]) => [`best:${name}`, title]),
+    ]);
+    order.value = wanted.best ? `best:${wanted.best}` : wanted.order;
     tools.replaceChildren(
       h("div", { class: "search" }, icon("search"), search),
       flip,
@@ -397,10 +432,7 @@
         ["video", "Picture only"],
         ["audio", "Sound only"],
       ]),
-      choice("Order", "order", [
-        ["newest", "Newest first"],
-        ["oldest", "Oldest first"],
-      ]),
+      order,
       button("Restore from an MP4", "file", () => chooser.click(), { text: true, class: "button" }),
       chooser,
     );
@@ -415,6 +447,10 @@
     new IntersectionObserver(() => {
       if (visible() && stale) load();
     }).observe(root);
+  };
+  studio.clipMeasured = (clip) => {
+    shown = shown.map((each) => (each.id === clip.id ? clip : each));
+    if (detail.open) fill(clip);
   };
   studio.libraryChanged = () => {
     stale = true;

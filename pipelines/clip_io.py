@@ -30,6 +30,8 @@ from pipelines.contract import AnyRequest, InvalidRequest, StorageFull, invalid_
 FILE_SAMPLE_RATE = 48_000
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 _MARK = "aiprod-studio"
+# x264 (core 165) decides differently from run to run where its macroblock tree meets B-frames and AVX-512 (docs/log.md).
+_H264 = {"preset": "medium", "x264-params": "no-mbtree=1"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def _encode(container: Any, frames: np.ndarray | None, sound: Sound | None, requ
     rate = Fraction(request.frame_rate).limit_denominator(1001)
     video = audio = None
     if frames is not None:
-        video = container.add_stream("libx264", rate=rate, options={"crf": str(request.crf), "preset": "medium"})
+        video = container.add_stream("libx264", rate=rate, options={"crf": str(request.crf), **_H264})
         video.height, video.width, video.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
         # Untagged RGB converts with BT.601; saying so keeps players from guessing BT.709 and shifting every colour.
         video.codec_context.color_range, video.codec_context.colorspace = 1, 5

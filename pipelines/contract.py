@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from pipelines.edits import IMAGE_REFERENCE, Edit, Source
 
@@ -104,6 +104,29 @@ def _setting(default: Any, title: str, *, advanced: bool = True, labels: tuple[s
     return Field(default, title=title, json_schema_extra={"advanced": advanced, "labels": [*labels]}, **limits)
 
 
+class LoraUse(Request):
+    """A LoRA in a stack: which, how strongly on either stream, and over which share of the steps."""
+
+    lora: Annotated[str, Field(pattern=r"^lora:[0-9a-f]{64}$")]
+    """``lora:`` and the SHA-256 of the file."""
+    weight: float = Field(1.0, ge=-4, le=4)
+    """How strongly; below 0 it does the opposite."""
+    video: float = Field(1.0, ge=0, le=2)
+    """Times the weight for the picture."""
+    audio: float = Field(1.0, ge=0, le=2)
+    """Times the weight for the sound."""
+    start: float = Field(0.0, ge=0, lt=1)
+    """From which share of the steps on."""
+    end: float = Field(1.0, gt=0, le=1)
+    """Up to which share of the steps."""
+
+    @model_validator(mode="after")
+    def _forward(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError(f"runs from {self.start:g} to {self.end:g} of the steps; the end must come after the start")
+        return self
+
+
 class ClipRequest(Request):
     """What every clip is made with.
 
@@ -151,10 +174,14 @@ class ClipRequest(Request):
     """Brings strongly guided pictures back to a natural contrast; 0 is off."""
     audio_guidance_rescale: float | None = _setting(None, "Sound level rescue", ge=0, le=1)
     """Brings strongly guided sound back to a natural level; 0 is off."""
+    loras: tuple[LoraUse, ...] = _setting((), "Styles", advanced=False, max_length=16)
+    """LoRAs that act together; their order does not matter."""
     crf: int = _setting(16, "Video compression (CRF)", ge=0, le=40)
     """H.264 quality: lower is larger and finer, 16 is visually lossless here."""
     audio_bitrate_kbps: int = _setting(160, "Sound bitrate", ge=32, le=320)
     """AAC bits a second, in thousands."""
+    original_prompt: str | None = _setting(None, "Original prompt", advanced=False, max_length=MAX_PROMPT_CHARACTERS)
+    """The prompt as it was before it was enhanced; kept with the clip and never read by a model."""
 
     @field_validator("prompt", "negative_prompt")
     @classmethod
@@ -188,9 +215,13 @@ class ClipRequest(Request):
         """References of the stored images that it needs."""
         return ()
 
-    def sources(self) -> tuple[str, ...]:
-        """References of the clips that it needs."""
+    def clips(self) -> tuple[str, ...]:
+        """References of the clips that it reads."""
         return ()
+
+    def sources(self) -> tuple[str, ...]:
+        """References of every file that it reads: clips, then LoRAs."""
+        return (*self.clips(), *dict.fromkeys(use.lora for use in self.loras))
 
 
 class GenerationRequest(ClipRequest):
@@ -230,7 +261,7 @@ class EditRequest(ClipRequest):
         """Those of its operation."""
         return self.edit.images()
 
-    def sources(self) -> tuple[str, ...]:
+    def clips(self) -> tuple[str, ...]:
         """The source, then what else the operation reads."""
         return (self.source, *self.edit.sources())
 

@@ -38,7 +38,7 @@ from pipelines.nodes.encode_frame import EncodeFrame
 from pipelines.nodes.encode_prompt import EncodePrompt
 from pipelines.nodes.mux import Mux
 from pipelines.nodes.upscale import Upscale
-from pipelines.registry import ModelCatalogue
+from pipelines.registry import ModelCatalogue, ModelSpec
 
 VERSION = "0.1.0"
 
@@ -119,16 +119,22 @@ class Engine:
             self._loaded[model_id] = getattr(importlib.import_module(module), function)(spec, self.device)
         return self._loaded[model_id]
 
+    def spec(self, model_id: str) -> ModelSpec:
+        """The model's entry in the catalogue. Raises ``ModelNotFound``."""
+        return self._catalogue.get(model_id)
+
     def media_path(self, reference: str) -> Path:
         """The stored PNG behind a ``sha256:...`` reference."""
         return self._media_dir / f"{reference.removeprefix('sha256:')}.png"
 
     def source_path(self, reference: str) -> Path:
-        """The clip file behind a ``clip:...`` reference of the running request. Raises ``InvalidRequest`` when it is gone."""
+        """The file behind a ``clip:`` or ``lora:`` reference of the running request. Raises ``InvalidRequest`` if it is gone."""
         path = self._sources.get(reference)
-        if path is None or not path.exists():
-            raise InvalidRequest("source is no longer in the library: choose another clip.", field="source")
-        return path
+        if path is not None and path.exists():
+            return path
+        if reference.startswith("lora:"):
+            raise InvalidRequest(f"loras names {reference[5:17]}…, which is not here: import it again.", field="loras")
+        raise InvalidRequest("source is no longer in the library: choose another clip.", field="source")
 
     def run(self, request: AnyRequest, path: Path, sources: Mapping[str, Path] | None = None) -> Iterator[Event]:
         """Make the clip of a complete request at ``path``; ends with ``Done``. Closing cancels within one denoising step.
@@ -155,7 +161,7 @@ class Engine:
 
     def _edit(self, request: EditRequest, path: Path) -> Generator[Event, None, None]:
         spec = self._catalogue.get(request.model)
-        shapes = [shape_of(self.source_path(reference), spec.defaults) for reference in request.sources()]
+        shapes = [shape_of(self.source_path(reference), spec.defaults) for reference in request.clips()]
         request, plan = planned(request, shapes, self._catalogue)
         shape = plan.shape
         maker = _Maker("", FILE_SAMPLE_RATE)

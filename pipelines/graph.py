@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.contract import Event, Metric
+from pipelines.registry import ModelSpec
 
 
 class Wire(BaseModel):
@@ -34,11 +35,14 @@ class Context(Protocol):
     def model(self, model_id: str) -> Any:
         """The loaded model; loads it first when it is not."""
 
+    def spec(self, model_id: str) -> ModelSpec:
+        """What is known about a model, whether it is loaded or not."""
+
     def media_path(self, reference: str) -> Path:
         """The file behind a ``sha256:...`` reference."""
 
     def source_path(self, reference: str) -> Path:
-        """The file behind a ``clip:...`` reference. Raises ``InvalidRequest`` when it is gone."""
+        """The file behind a ``clip:`` or ``lora:`` reference. Raises ``InvalidRequest`` when it is gone."""
 
 
 class Node(BaseModel):

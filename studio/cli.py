@@ -26,10 +26,16 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the 
 def main() -> None:
     """Run the command that the arguments name; exits 0, 2 for bad input, 1 otherwise."""
     from studio.cli_edit import commands
+    from studio.cli_export import export
     from studio.cli_generate import command
+    from studio.cli_lora import app as lora
+    from studio.cli_prompt import prompt
 
     app.command("generate")(command())
+    app.command("prompt")(prompt)
     app.add_typer(commands(), name="edit")
+    app.command("export")(export)
+    app.add_typer(lora, name="lora")
     app()
 
 
@@ -142,6 +148,18 @@ def dataset(context: typer.Context) -> None:
 def evaluate(context: typer.Context) -> None:
     """Measure a model on held-out captions; everything after it goes to `python -m pipelines.metrics`."""
     _hand_over("pipelines.metrics", context.args)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def measure(context: typer.Context) -> None:
+    """Measure a clip file: sync, meaning, coherence, picture, sound; `measure FILE [--json]`."""
+    _hand_over("pipelines.metrics.measuring", ["measure", *context.args])
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def compare(context: typer.Context) -> None:
+    """Measure two clip files and say which is better in what; `compare A B [--json]`."""
+    _hand_over("pipelines.metrics.measuring", ["compare", *context.args])
 
 
 def _hand_over(module: str, arguments: list[str]) -> None:

@@ -19,7 +19,7 @@ from pipelines.edits import IMAGE_REFERENCE
 from pipelines.vocabulary import Unknown
 from studio.terminal import answer, failures, settings_with
 
-_NOT_OPTIONS = ("kind", "prompt")
+_NOT_OPTIONS = ("kind", "prompt", "loras")
 _NAMED = 5
 # The libraries that load a model paint bars and warnings of their own; the worker process inherits this.
 QUIET = {
@@ -46,6 +46,12 @@ def command() -> Callable[..., None]:
         ),
         inspect.Parameter("out", keyword, annotation=Path | None, default=typer.Option(None, "--out", help="The MP4 to write.")),
         *(option_of(name) for name in GenerationRequest.model_fields if name not in _NOT_OPTIONS),
+        inspect.Parameter(
+            "lora",
+            keyword,
+            annotation=list[str] | None,
+            default=typer.Option(None, "--lora", help="A LoRA as LORA or LORA:WEIGHT, a file or a kept one; may be repeated."),
+        ),
         inspect.Parameter(
             "as_json",
             keyword,
@@ -90,6 +96,7 @@ def _choices(kind: Any) -> list[str | int]:
 def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> tuple[Clip, tuple[Unknown, ...]]:
     """The clip, and the words of its prompt that its model does not know; those are told before the work begins."""
     from pipelines.registry import ModelCatalogue
+    from studio.cli_lora import uses
     from studio.workers.local import run_once
 
     settings = settings_with()
@@ -97,12 +104,16 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
         os.environ.setdefault(name, value)
     if "sigmas" in given:
         given["sigmas"] = _numbers(given["sigmas"])
-    frame = given.pop("first_frame", None)
+    frame, lora = given.pop("first_frame", None), given.pop("lora", None)
     with tempfile.TemporaryDirectory(prefix="studio-frame-") as folder:
         # Everything else is judged before the image is read, and the whole request before a process starts.
         parse_generation({"prompt": prompt, **given})
         if frame is not None:
             given["first_frame"] = stored_image(frame, Path(folder), settings, field="first_frame")
+        sources: dict[str, Path] = {}
+        if lora:
+            model = given.get("model") or GenerationRequest.model_fields["model"].default
+            given["loras"], sources = uses(lora, model)
         catalogue = ModelCatalogue.with_folders(settings.models)
         request = catalogue.complete(parse_generation({"prompt": prompt, **given}))
         path = _target(out, request)
@@ -111,7 +122,8 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
             typer.echo(f"{request.model} does not know {_named(unknown)}.", err=True)
         media_dir = settings.media_dir if frame is not None and IMAGE_REFERENCE.fullmatch(frame) else Path(folder)
         with progress(quiet) as on_event:
-            return run_once(settings, request, on_event, path=path, media_dir=media_dir), unknown
+            made = run_once(settings, request, on_event, path=path, media_dir=media_dir, sources=sources)
+            return made, unknown
 
 
 def _named(unknown: Sequence[Unknown]) -> str:

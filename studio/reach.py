@@ -8,6 +8,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.contract import Conflict, InvalidRequest, NotFound, StudioError
@@ -27,6 +28,15 @@ class Reached(Protocol):
 
     def act(self, job_id: str, verb: str) -> None:
         """``cancel`` or ``retry`` a job."""
+
+    def loras(self) -> list[dict[str, Any]]:
+        """The LoRAs as the API tells them."""
+
+    def import_lora(self, path: Path) -> dict[str, Any]:
+        """Keep a copy of a LoRA file; the new one as the API tells it."""
+
+    def remove_lora(self, reference: str) -> None:
+        """Let go of a LoRA."""
 
 
 @contextmanager
@@ -64,6 +74,15 @@ class _Here:
     def act(self, job_id: str, verb: str) -> None:
         getattr(self._studio.jobs, verb)(self._owner, job_id)
 
+    def loras(self) -> list[dict[str, Any]]:
+        return [lora.model_dump(mode="json") for lora in self._studio.loras.list(self._owner)]
+
+    def import_lora(self, path: Path) -> dict[str, Any]:
+        return self._studio.loras.add(self._owner, path).model_dump(mode="json")
+
+    def remove_lora(self, reference: str) -> None:
+        self._studio.loras.remove(self._owner, reference)
+
 
 class _Remote:
     """A studio that a server on this machine has open."""
@@ -83,10 +102,25 @@ class _Remote:
     def act(self, job_id: str, verb: str) -> None:
         self._ask("POST", f"/jobs/{urllib.parse.quote(job_id, safe='')}/{verb}")
 
-    def _ask(self, method: str, path: str) -> Any:
+    def loras(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._ask("GET", "/loras")["loras"]
+        return found
+
+    def import_lora(self, path: Path) -> dict[str, Any]:
+        kept: dict[str, Any] = self._ask(
+            "POST", f"/loras?{urllib.parse.urlencode({'name': path.stem[:80]})}", content=path.read_bytes()
+        )
+        return kept
+
+    def remove_lora(self, reference: str) -> None:
+        self._ask("DELETE", f"/loras/{urllib.parse.quote(reference, safe='')}")
+
+    def _ask(self, method: str, path: str, content: bytes | None = None) -> Any:
+        headers = {} if content is None else {"content-type": "application/octet-stream"}
+        request = urllib.request.Request(self._root + path, content, headers, method=method)
         try:
-            with urllib.request.urlopen(urllib.request.Request(self._root + path, method=method), timeout=30) as response:
-                return json.load(response)
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return None if response.status == 204 else json.load(response)
         except urllib.error.HTTPError as error:
             raise _told(error) from None
         except (OSError, ValueError):

@@ -63,6 +63,11 @@ class Settings(BaseSettings):
         return self.data_dir / "media"
 
     @property
+    def loras_dir(self) -> Path:
+        """Imported LoRAs, named by their hash."""
+        return self.data_dir / "loras"
+
+    @property
     def thumbnails_dir(self) -> Path:
         """Poster frames and waveforms, as the clips' folders."""
         return self.data_dir / "thumbnails"

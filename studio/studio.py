@@ -9,9 +9,13 @@ from pipelines.contract import StudioError
 from pipelines.registry import ModelCatalogue
 from studio.services.board import Board
 from studio.services.edits import EditService
+from studio.services.exports import ExportService
+from studio.services.grids import GridService
 from studio.services.jobs import JobService
 from studio.services.library import LibraryService
+from studio.services.loras import LoraService
 from studio.services.media import MediaService
+from studio.services.quality import QualityService
 from studio.services.records import Health
 from studio.settings import Settings
 from studio.storage.database import Database
@@ -28,8 +32,12 @@ class Studio:
         self.catalogue = ModelCatalogue.with_folders(settings.models)
         self.media = MediaService(database, settings)
         self.library = LibraryService(database, self.media, settings)
+        self.quality = QualityService(self.library)
+        self.loras = LoraService(database, self.catalogue, settings)
+        self.exports = ExportService(self.library)
         self.jobs = JobService(database, board, catalogue=self.catalogue, media=self.media, settings=settings)
         self.edits = EditService(self.library, self.jobs, self.catalogue)
+        self.grids = GridService(self.jobs, self.library, self.catalogue)
         self._database = database
         self._desk = Desk(database, board, settings)
         self._workers = WorkerPool(settings, self._desk, board)

@@ -26,6 +26,8 @@ def edit_request(asked: Mapping[str, Any], source: AnyRequest, catalogue: ModelC
         )
     same_model = asked.get("model") in (None, source.model)
     kept = set(ClipRequest.model_fields) - set(_SHAPE) - {"seed"} if same_model else set(_OF_ANY_MODEL)
+    if "prompt" in asked:  # what it was enhanced from goes with the prompt
+        kept -= {"original_prompt"}
     request = parse_request({**source.model_dump(mode="json", include=kept), **asked, "kind": "edit"})
     assert isinstance(request, EditRequest)
     return catalogue.complete(request)
@@ -34,7 +36,7 @@ def edit_request(asked: Mapping[str, Any], source: AnyRequest, catalogue: ModelC
 def planned(request: EditRequest, shapes: list[Shape], catalogue: ModelCatalogue) -> tuple[EditRequest, EditPlan]:
     """The request with the finished clip's shape, and its plan. Raises ``InvalidRequest`` where the edit cannot be done.
 
-    ``shapes`` are those of ``request.sources()``, in that order.
+    ``shapes`` are those of ``request.clips()``, in that order.
     """
     plan = plan_edit(request.edit, shapes[0], catalogue.get(request.model), *shapes[1:])
     shape = plan.shape

@@ -95,6 +95,15 @@ def _branches(transformer: nn.Module, loras: Sequence[LoraFile]) -> dict[str, _B
     return {name: _Branch(found, is_of_sound(name)) for name, found in parts.items()}
 
 
+def linear_layers_of(transformer: nn.Module) -> dict[str, tuple[int, int]]:
+    """Name and ``(out, in)`` of every linear layer, quantized ones too."""
+    return {
+        name: (int(layer.out_features), int(layer.in_features))
+        for name, layer in transformer.named_modules()
+        if hasattr(layer, "in_features") and hasattr(layer, "out_features")
+    }
+
+
 def is_of_sound(module: str) -> bool:
     """Whether a module's output goes into the sound; ``audio_to_video_attn`` writes into the picture."""
     parts = module.split(".")

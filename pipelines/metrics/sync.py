@@ -62,7 +62,7 @@ def match_f1(found_s: Sequence[float] | np.ndarray, truth_s: Sequence[float] | n
 def contacts(logits_F: np.ndarray, frame_rate: float) -> np.ndarray:
     """When things touch, from each frame's logit of a contact: peaks, placed between frames by a parabola."""
     shows = 1 / (1 + np.exp(-np.asarray(logits_F, np.float64)))
-    return _peaks(shows, _LEAST_CONTACT, 3) / frame_rate
+    return peaks_of(shows, _LEAST_CONTACT, 3) / frame_rate
 
 
 def motion_peaks(frames_FHWC: np.ndarray, frame_rate: float) -> np.ndarray:
@@ -72,10 +72,10 @@ def motion_peaks(frames_FHWC: np.ndarray, frame_rate: float) -> np.ndarray:
     spread = change.max() - np.median(change)
     if len(change) < 3 or spread < 0.2:
         return np.zeros(0)
-    return (_peaks(change, float(np.median(change) + _STRONG_MOTION * spread), 2) + 0.5) / frame_rate
+    return (peaks_of(change, float(np.median(change) + _STRONG_MOTION * spread), 2) + 0.5) / frame_rate
 
 
-def _peaks(values_N: np.ndarray, least: float, apart: int) -> np.ndarray:
+def peaks_of(values_N: np.ndarray, least: float, apart: int) -> np.ndarray:
     """Positions of local maxima of at least ``least``, the higher of two closer than ``apart``, refined by a parabola."""
     padded = np.concatenate([[-np.inf], values_N, [-np.inf]])
     highest = (padded[1:-1] >= padded[:-2]) & (padded[1:-1] > padded[2:]) & (values_N >= least)

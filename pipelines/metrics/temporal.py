@@ -5,7 +5,7 @@ Motion is dense optical flow (DIS; Kroeger et al. 2016, arXiv:1603.03590), warp 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -28,18 +28,52 @@ class Temporal:
     motion: float
 
 
+Change = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""From one frame to the next: the flow ``[H, W, 2]``, the error after warping ``[H, W]``, and what both show ``[H, W]``."""
+
+
 def temporal(frames_FHWC: np.ndarray, frame_rate: float) -> Temporal:
     """Measures of ``[F, H, W, 3]`` uint8, two frames or more, as means over neighbouring frames."""
-    pairs = list(_pairs(frames_FHWC))
+    return of_changes(list(changes(frames_FHWC)), frame_rate)
+
+
+def of_changes(pairs: Sequence[Change], frame_rate: float) -> Temporal:
+    """As ``temporal``, from changes that are known already."""
+    side = max(pairs[0][1].shape)
     motion = float(np.mean([np.linalg.norm(flow, axis=-1).mean() for flow, _, _ in pairs]))
-    changes = [(error, np.linalg.norm(flow, axis=-1) < _STILL_PX, seen) for flow, error, seen in pairs]
-    warp_error = _mean(np.concatenate([error[seen] for error, _, seen in changes]))
-    flicker = _mean(np.concatenate([error[still] for error, still, _ in changes]))
-    return Temporal(warp_error, flicker, motion * frame_rate / max(frames_FHWC.shape[1:3]))
+    steps = [(error, np.linalg.norm(flow, axis=-1) < _STILL_PX, seen) for flow, error, seen in pairs]
+    warp_error = _mean(np.concatenate([error[seen] for error, _, seen in steps]))
+    flicker = _mean(np.concatenate([error[still] for error, still, _ in steps]))
+    return Temporal(warp_error, flicker, motion * frame_rate / side)
 
 
-def _pairs(frames_FHWC: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each two neighbours the flow ``[H, W, 2]``, the error after warping ``[H, W]``, and what both show ``[H, W]``."""
+def dynamic_degree(pairs: Sequence[Change], frame_rate: float) -> float:
+    """Speed of the fastest twentieth of the picture, in picture sides a second, the mean over ``pairs`` (as VBench 2024)."""
+    speeds = [np.linalg.norm(flow, axis=-1).ravel() for flow, _, _ in pairs]
+    count = max(1, len(speeds[0]) // 20)
+    fastest = [float(np.partition(speed, -count)[-count:].mean()) for speed in speeds]
+    return float(np.mean(fastest)) * frame_rate / max(pairs[0][1].shape)
+
+
+def drift(frames_FHWC: np.ndarray) -> float:
+    """How far the colours of the last quarter are from those of the first, 0..1: half the L1 distance of RGB histograms."""
+    quarter = max(1, len(frames_FHWC) // 4)
+    first, last = (_histogram(part) for part in (frames_FHWC[:quarter], frames_FHWC[-quarter:]))
+    return float(np.abs(first - last).sum() / 2)
+
+
+def _histogram(frames_FHWC: np.ndarray) -> np.ndarray:
+    coarse = frames_FHWC.reshape(-1, 3).astype(np.int64) >> 5
+    counts = np.bincount((coarse[:, 0] << 6) | (coarse[:, 1] << 3) | coarse[:, 2], minlength=512).reshape(8, 8, 8)
+    smooth: np.ndarray = counts.astype(np.float64)
+    for axis in range(3):  # a colour at the edge of a bin is in both, so that codec noise moves nothing
+        padded = np.pad(smooth, [(1, 1) if each == axis else (0, 0) for each in range(3)], mode="edge")
+        smooth = np.mean([np.take(padded, range(start, start + 8), axis) for start in range(3)], axis=0)
+    return smooth / smooth.sum()
+
+
+def changes(frames_FHWC: np.ndarray) -> Iterator[Change]:
+    """What happens between each two neighbours of ``[F, H, W, 3]`` uint8."""
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames_FHWC]
     height, width = greys[0].shape

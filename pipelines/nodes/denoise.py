@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pipelines.contract import Event, Progress
+from pipelines.contract import Event, LoraUse, Progress
 from pipelines.graph import Context, Node, Wire
 
 # Previews come at these shares of the steps, each only if all of them together stay below this share of the time so far.
@@ -41,6 +41,7 @@ class Denoise(Node):
     audio_modality_scale: float
     guidance_rescale: float
     audio_guidance_rescale: float
+    loras: tuple[LoraUse, ...] = ()
     change: float = 1.0
     """How far the clip may leave what is given of it, 0..1: below 1 it begins from that, only so far noised."""
     previews: bool = Field(True, exclude=True)
@@ -64,17 +65,34 @@ class Denoise(Node):
         total = len(scheduler.timesteps) - begin
         yield Progress("denoise", 0, total)
         looks = _Looks() if self.previews else None
-        with closing(denoise(model, canvas, start, steering, scheduler, begin=begin)) as steps:
+        steps = denoise(model, canvas, start, steering, scheduler, begin=begin)
+        with self._stack(context, model) as stack, closing(steps):
             while True:
                 try:
                     step = next(steps)
                 except StopIteration as finished:
                     return finished.value
+                stack.at(step.index / step.total)
                 yield Progress("denoise", step.index, step.total)
                 if looks is not None and looks.is_due(step.index / step.total):
                     with looks.taken():
                         preview = render_preview(model, step.clean.video_BND, canvas)
                     yield preview
+
+    def _stack(self, context: Context, model: Any) -> Any:
+        """The LoRAs on the transformer for as long as the context lasts."""
+        from pipelines.lora.file import read_lora
+        from pipelines.lora.stack import LoraStack, Strength, linear_layers_of
+
+        modules = linear_layers_of(model.transformer) if self.loras else {}
+        stack = [
+            (
+                read_lora(context.source_path(use.lora), modules),
+                Strength(use.weight * use.video, use.weight * use.audio, use.start, use.end),
+            )
+            for use in self.loras
+        ]
+        return LoraStack(model.transformer, stack).on()
 
     def _guidance(self, stg_blocks: tuple[int, ...]) -> Any:
         from pipelines.guidance import Guidance, Scales

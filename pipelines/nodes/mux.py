@@ -24,13 +24,13 @@ class Mux(Node):
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns the measurements of the finished file, by name."""
-        from pipelines.clip_io import Origin, write_clip
-        from pipelines.metrics.signal import measure_file
+        from pipelines.clip_io import Origin, read_media, write_clip
+        from pipelines.metrics.card import quality_card
 
         yield Progress("write", 0, 1)
         media = {reference: context.media_path(reference).read_bytes() for reference in self.request.images()}
         origin = Origin(self.request, self.weights, self.code_version, media)
         write_clip(self.path, inputs.get("frames"), inputs.get("sound"), origin)
-        measurements = measure_file(self.path)
+        measurements = quality_card(read_media(self.path), self.request, context.spec(self.request.model))
         yield Progress("write", 1, 1)
         return measurements

@@ -10,12 +10,28 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from pipelines.contract import NotFound
-from studio.api import clips, edits, events, health, jobs, media, models, queue, timeline, words
+from studio.api import (
+    clips,
+    edits,
+    events,
+    exports,
+    grids,
+    health,
+    jobs,
+    loras,
+    media,
+    models,
+    prompts,
+    quality,
+    queue,
+    timeline,
+    words,
+)
 from studio.api.wire import PlainRoute, WrongMethod
 from studio.studio import Studio
 
 PREFIX = "/api/v1"
-_PARTS = (jobs, edits, events, queue, clips, timeline, media, models, words)
+_PARTS = (jobs, edits, grids, events, queue, clips, quality, timeline, exports, media, loras, models, words, prompts)
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 

@@ -21,7 +21,7 @@ from studio.owners import owner_of
 from studio.studio import Studio
 
 _MULTIPART = {"file": {"type": "string", "format": "binary"}}
-_UPLOAD = {
+UPLOAD = {
     "requestBody": {
         "required": True,
         "content": {
@@ -79,7 +79,7 @@ File = Annotated[Upload, Depends(uploaded)]
 def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
     """The routes ``/media`` and ``/restore``."""
 
-    @api.post("/media", status_code=201, openapi_extra=_UPLOAD)
+    @api.post("/media", status_code=201, openapi_extra=UPLOAD)
     def store(request: Request, file: File) -> StoredImage:
         """Store a PNG, JPEG or WebP image to start clips from."""
         return StoredImage(reference=studio_of().media.add_image(owner_of(request), file.content))
@@ -90,7 +90,7 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
         """A stored image, as PNG."""
         return served(request, studio_of().media.path(owner_of(request), reference), "image/png")
 
-    @api.post("/restore", openapi_extra=_UPLOAD)
+    @api.post("/restore", openapi_extra=UPLOAD)
     def restore(request: Request, file: File) -> Restored:
         """The complete request inside an MP4 that a studio made; images in it are stored for you."""
         with tempfile.TemporaryDirectory(prefix="studio-restore-") as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,7 +14,7 @@ from studio.services.media import MediaService
 from studio.services.present import clip_record, job_record
 from studio.services.records import Job, JobEvent, JobEventKind, JobState, now
 from studio.settings import Settings
-from studio.storage import clips, jobs, switches
+from studio.storage import clips, jobs, loras, switches
 from studio.storage.database import Connection, Database
 from studio.storage.jobs import JobRow
 
@@ -22,6 +23,7 @@ PAUSED = "queue_paused"
 _Jobs = list[Job]
 _Events = list[JobEvent]
 _Rows = list[JobRow]
+_Group = list[tuple[Job, str]]
 _MAX_KEY_CHARACTERS = 200
 _PRIORITIES = range(-100, 101)
 _FINAL_KIND: dict[JobState, JobEventKind] = {
@@ -59,18 +61,45 @@ class JobService:
         with self._database.write() as connection:
             if idempotency_key is not None and (row := jobs.with_key(connection, owner, idempotency_key)):
                 return self._same_job(connection, row, submitted)
-            if jobs.count(connection, "queued") >= self._settings.max_queued_jobs:
-                raise TooLarge(
-                    f"the queue is full with {self._settings.max_queued_jobs:,} waiting jobs: let some finish or cancel some."
-                )
-            most = self._settings.max_queued_jobs_per_guest
-            if owner != self._settings.local_owner and jobs.count(connection, "queued", owner) >= most:
-                raise TooLarge(f"you have {most} clips waiting, the most that one person can: let some finish or cancel some.")
-            jobs.insert(connection, new)
-            job = self._record(connection, _present(jobs.get(connection, new.id)))
+            job = self._insert(connection, new)
         self._board.publish("state", job)
         self._board.wake()
         return job
+
+    def submit_group(self, owner: str, requests: Iterable[GenerationRequest]) -> str:
+        """Queue ``requests`` together, all of them or none; the group's id. Raises as ``submit`` does."""
+        group_id, group = uuid.uuid4().hex, []
+        for request in requests:
+            full = self._catalogue.complete(request)
+            self._check_media(owner, full)
+            texts = full.model_dump_json(), request.model_dump_json()
+            group.append(jobs.NewJob(uuid.uuid4().hex, owner, 0, *texts, None, now(), group_id))
+        with self._database.write() as connection:
+            made = [self._insert(connection, new) for new in group]
+        for job in made:
+            self._board.publish("state", job)
+        self._board.wake()
+        return group_id
+
+    def group(self, owner: str, group_id: str) -> _Group:
+        """The jobs of a group in their order, each with its request as it was handed in (JSON). Raises ``NotFound``."""
+        with self._database.read() as connection:
+            rows = jobs.in_group(connection, owner, group_id)
+            if not rows:
+                raise NotFound("there is no such grid: hand one in first.")
+            return [*zip(self._records(connection, owner, rows), [row.submitted for row in rows], strict=True)]
+
+    def _insert(self, connection: Connection, new: jobs.NewJob) -> Job:
+        """Append a job to the queue. Raises ``TooLarge`` when that is full."""
+        if jobs.count(connection, "queued") >= self._settings.max_queued_jobs:
+            raise TooLarge(
+                f"the queue is full with {self._settings.max_queued_jobs:,} waiting jobs: let some finish or cancel some."
+            )
+        most = self._settings.max_queued_jobs_per_guest
+        if new.owner != self._settings.local_owner and jobs.count(connection, "queued", new.owner) >= most:
+            raise TooLarge(f"you have {most} clips waiting, the most that one person can: let some finish or cancel some.")
+        jobs.insert(connection, new)
+        return self._record(connection, _present(jobs.get(connection, new.id)))
 
     def _check_submission(self, idempotency_key: str | None, priority: int) -> None:
         if idempotency_key is not None and not 1 <= len(idempotency_key) <= _MAX_KEY_CHARACTERS:
@@ -85,16 +114,26 @@ class JobService:
 
     def _check_media(self, owner: str, request: AnyRequest) -> None:
         field = "first_frame" if isinstance(request, GenerationRequest) else "edit"
-        if request.sources():
+        if request.clips():
             with self._database.read() as connection:
-                gone = [name for name in request.sources() if clips.get(connection, owner, name.removeprefix("clip:")) is None]
+                gone = [name for name in request.clips() if clips.get(connection, owner, name.removeprefix("clip:")) is None]
             if gone:
                 raise InvalidRequest("source is no longer in your library: choose another clip.", field="source")
+        self._check_loras(owner, request)
         for reference in request.images():
             try:
                 self._media.path(owner, reference)
             except NotFound:
                 raise InvalidRequest(f"{field} is not among your images: upload it again.", field=field) from None
+
+    def _check_loras(self, owner: str, request: AnyRequest) -> None:
+        with self._database.read() as connection:
+            rows = [(use.lora, loras.get(connection, owner, use.lora)) for use in request.loras]
+        for reference, row in rows:
+            if row is None:
+                raise InvalidRequest(f"loras names {reference[5:17]}…, which is not among yours: import it.", field="loras")
+            if request.model not in json.loads(row.models):
+                raise InvalidRequest(f"loras names {row.name!r}, which is not for {request.model}: take it out.", field="loras")
 
     def _submitted_before(self, owner: str, key: str, submitted: str) -> Job | None:
         with self._database.read() as connection:

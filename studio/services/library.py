@@ -6,20 +6,21 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipelines.clip_io import read_request
 from pipelines.contract import AnyRequest, Conflict, GenerationRequest, InvalidRequest, NotFound, TooLarge, stored_request
+from pipelines.metrics.catalogue import BY_NAME
 from studio.media import peaks_of, strip_of, thumbnail_of
 from studio.services.media import MediaService, write_whole
 from studio.services.present import clip_record
 from studio.services.records import ClipFilter, ClipPage, Family, StoredClip, now
 from studio.settings import Settings
 from studio.storage import clips
-from studio.storage.clips import ClipQuery, ClipRow
+from studio.storage.clips import ClipQuery, ClipRow, Rank
 from studio.storage.database import Connection, Database
 
 _MAX_PAGE = 200
@@ -55,6 +56,8 @@ class LibraryService:
             deleted=filter.deleted,
             oldest_first=filter.order == "oldest",
         )
+        if filter.best is not None:
+            return self._best(query, filter.best, cursor, limit)
         known_total = None
         if cursor is not None:
             after, known_total = _read_cursor(cursor)
@@ -65,6 +68,30 @@ class LibraryService:
         shown = rows[:limit]
         following = _write_cursor(shown[-1], total) if len(rows) > limit else None
         return ClipPage(clips=tuple(clip_record(row) for row in shown), next=following, total=total)
+
+    def _best(self, query: ClipQuery, name: str, cursor: str | None, limit: int) -> ClipPage:
+        """A page in the order of a measurement."""
+        metric = BY_NAME.get(name)
+        if metric is None:
+            raise InvalidRequest(f"best is {name[:60]!r}, which is not measured: use a name from /api/v1/metrics.", field="best")
+        rank = Rank(name, metric.better, metric.target or 0.0)
+        if cursor is not None:
+            (key, clip_id), _ = _read_cursor(cursor)
+            try:
+                rank = replace(rank, after=(float(key), clip_id))
+            except ValueError:
+                raise InvalidRequest("cursor belongs to another order: begin again without it.", field="cursor") from None
+        with self._database.read() as connection:
+            total = clips.count_measured(connection, query, name)
+            rows = clips.ranked(connection, query, rank, limit + 1)
+        shown = rows[:limit]
+        following = _cursor(repr(shown[-1][0]), shown[-1][1].id, total) if len(rows) > limit else None
+        return ClipPage(clips=tuple(clip_record(row) for _, row in shown), next=following, total=total)
+
+    def set_measurements(self, owner: str, clip_id: str, measurements: Mapping[str, float]) -> StoredClip:
+        """Keep what was measured anew on a clip. Raises ``NotFound``."""
+        with self._database.write() as connection:
+            return clip_record(clips.set_measurements(connection, _owned(connection, owner, clip_id), measurements))
 
     def get(self, owner: str, clip_id: str) -> StoredClip:
         """One clip, also from the trash. Raises ``NotFound``."""
@@ -220,7 +247,11 @@ def _clean_tags(tags: Iterable[str]) -> list[str]:
 
 
 def _write_cursor(last: ClipRow, total: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([last.created_at, last.id, total]).encode()).decode()
+    return _cursor(last.created_at, last.id, total)
+
+
+def _cursor(place: str, clip_id: str, total: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([place, clip_id, total]).encode()).decode()
 
 
 def _read_cursor(cursor: str) -> tuple[tuple[str, str], int]:

@@ -153,6 +153,8 @@ class ClipFilter(Record):
     deleted: bool = False
     """Show the trash instead of the library."""
     order: Literal["newest", "oldest"] = "newest"
+    best: str | None = None
+    """A measurement, such as ``sync.confidence``: the best clips first, those without it left out."""
 
 
 def now() -> str:

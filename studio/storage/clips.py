@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from studio.storage.database import Connection
@@ -49,6 +49,24 @@ class ClipQuery:
     after: tuple[str, str] | None = None
 
 
+@dataclass(frozen=True)
+class Rank:
+    """The order of one measurement, best first: the least distance from ``target``, the highest or the lowest value.
+
+    ``after`` is the (key, id) that the page follows.
+    """
+
+    name: str
+    better: str
+    target: float = 0.0
+    after: tuple[float, str] | None = None
+
+    @property
+    def key(self) -> str:
+        """The SQL expression that rises from the best to the worst."""
+        return {"near": "abs(m.value - ?)", "lower": "m.value + 0 * ?", "higher": "0 * ? - m.value"}[self.better]
+
+
 _COLUMNS = ", ".join(field.name for field in fields(ClipRow))
 _WHOLE = f"SELECT {_COLUMNS} FROM clips JOIN clip_bodies USING (number)"
 # Up to here it is faster to sort what a search found than to walk through the library in order.
@@ -64,6 +82,43 @@ def insert(connection: Connection, row: ClipRow) -> None:
     number = connection.execute(f"INSERT INTO clips ({', '.join(values)}) VALUES ({marks})", tuple(values.values())).lastrowid
     connection.execute("INSERT INTO clip_bodies (number, clip) VALUES (?, ?)", (number, body))
     _tag(connection, row.owner, number, json.loads(row.tags))
+    _measure(connection, number, json.loads(body)["measurements"])
+
+
+def set_measurements(connection: Connection, row: ClipRow, measurements: Mapping[str, float]) -> ClipRow:
+    """Store what was measured anew in place of what was known; the row as it is now."""
+    number = connection.execute("SELECT number FROM clips WHERE id = ?", (row.id,)).fetchone()[0]
+    body = json.dumps({**json.loads(row.clip), "measurements": dict(measurements)})
+    connection.execute("UPDATE clip_bodies SET clip = ? WHERE number = ?", (body, number))
+    connection.execute("DELETE FROM clip_measurements WHERE number = ?", (number,))
+    _measure(connection, number, measurements)
+    return replace(row, clip=body)
+
+
+def _measure(connection: Connection, number: int, measurements: Mapping[str, float]) -> None:
+    rows = [(name, number, value) for name, value in measurements.items()]
+    connection.executemany("INSERT INTO clip_measurements (name, number, value) VALUES (?, ?, ?)", rows)
+
+
+def ranked(connection: Connection, query: ClipQuery, rank: Rank, limit: int) -> list[tuple[float, ClipRow]]:
+    """Up to ``limit`` clips that have the measurement, the best first, each with its place's key."""
+    source, where, values = _found_first(query)
+    chosen = f"""SELECT clips.number AS chosen, {rank.key} AS key FROM {source}
+        JOIN clip_measurements AS m ON m.number = clips.number AND m.name = ? WHERE {where}"""
+    beyond, last = ("WHERE (key, id) > (?, ?)", rank.after) if rank.after is not None else ("", ())
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS}, key FROM ({chosen}) JOIN clips ON clips.number = chosen
+        JOIN clip_bodies ON clip_bodies.number = chosen {beyond} ORDER BY key, id LIMIT ?""",
+        [rank.target, rank.name, *values, *last, limit],
+    )
+    return [(float(row[-1]), ClipRow(*tuple(row)[:-1])) for row in rows]
+
+
+def count_measured(connection: Connection, query: ClipQuery, name: str) -> int:
+    """How many clips the query lets through that have the measurement."""
+    source, where, values = _found_first(query)
+    joined = "JOIN clip_measurements AS m ON m.number = clips.number AND m.name = ?"
+    return int(connection.execute(f"SELECT count(*) FROM {source} {joined} WHERE {where}", [name, *values]).fetchone()[0])
 
 
 def _tag(connection: Connection, owner: str, number: int, tags: Sequence[str]) -> None:

@@ -37,6 +37,7 @@ class JobRow:
     created_at: str
     started_at: str | None
     finished_at: str | None
+    group_id: str | None = None
     position: int | None = None
 
 
@@ -62,14 +63,15 @@ class NewJob:
     submitted: str
     idempotency_key: str | None
     created_at: str
+    group_id: str | None = None
 
 
 def insert(connection: Connection, job: NewJob) -> None:
     """Append a queued job. Raises an integrity error when the owner has used the idempotency key before."""
     connection.execute(
-        """INSERT INTO jobs (id, owner, state, priority, order_number, request, submitted, idempotency_key, created_at)
-        VALUES (?, ?, 'queued', ?, (SELECT coalesce(max(order_number), 0) + 1 FROM jobs), ?, ?, ?, ?)""",
-        (job.id, job.owner, job.priority, job.request, job.submitted, job.idempotency_key, job.created_at),
+        """INSERT INTO jobs (id, owner, state, priority, order_number, request, submitted, idempotency_key, created_at, group_id)
+        VALUES (?, ?, 'queued', ?, (SELECT coalesce(max(order_number), 0) + 1 FROM jobs), ?, ?, ?, ?, ?)""",
+        (job.id, job.owner, job.priority, job.request, job.submitted, job.idempotency_key, job.created_at, job.group_id),
     )
 
 
@@ -85,6 +87,14 @@ def with_key(connection: Connection, owner: str, idempotency_key: str) -> JobRow
         f"SELECT *, {_POSITION} FROM jobs WHERE owner = ? AND idempotency_key = ?", (owner, idempotency_key)
     ).fetchone()
     return None if row is None else _row(row)
+
+
+def in_group(connection: Connection, owner: str, group_id: str) -> list[JobRow]:
+    """The jobs that ``owner`` handed in together, in that order."""
+    rows = connection.execute(
+        f"SELECT *, {_POSITION} FROM jobs WHERE owner = ? AND group_id = ? ORDER BY rowid", (owner, group_id)
+    )
+    return [_row(row) for row in rows]
 
 
 def count(connection: Connection, state: str, owner: str | None = None) -> int:

@@ -132,3 +132,52 @@ def clip_sources(database: Database) -> None:
     """Which clip a clip was edited from, so that the takes of a shot are found from any of them."""
     database.conn.execute("ALTER TABLE clips ADD COLUMN source TEXT")
     database.conn.execute("CREATE INDEX clips_source ON clips (owner, source) WHERE source IS NOT NULL")
+
+
+@MIGRATIONS()
+def clip_measurements(database: Database) -> None:
+    """Every measured number of a clip in a row of its own, so that a library can be put into its order."""
+    database.conn.execute("""
+        CREATE TABLE clip_measurements (
+            name TEXT NOT NULL,
+            number INTEGER NOT NULL REFERENCES clips (number) ON DELETE CASCADE,
+            value REAL NOT NULL,
+            PRIMARY KEY (name, number)
+        ) WITHOUT ROWID""")
+    database.conn.execute("CREATE INDEX clip_measurements_clip ON clip_measurements (number)")
+    database.conn.execute("""
+        INSERT INTO clip_measurements (name, number, value)
+        SELECT each.key, number, each.value FROM clip_bodies, json_each(clip, '$.measurements') AS each
+        WHERE each.type IN ('real', 'integer')""")
+
+
+@MIGRATIONS()
+def loras(database: Database) -> None:
+    """Which owner has which LoRA, the files themselves lying under their hash; and saved stacks of them."""
+    database.conn.execute("""
+        CREATE TABLE loras (
+            owner TEXT NOT NULL,
+            reference TEXT NOT NULL,
+            name TEXT NOT NULL,
+            models TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            about TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            PRIMARY KEY (owner, reference)
+        ) WITHOUT ROWID""")
+    database.conn.execute("CREATE INDEX loras_reference ON loras (reference)")
+    database.conn.execute("""
+        CREATE TABLE lora_presets (
+            owner TEXT NOT NULL,
+            name TEXT NOT NULL,
+            uses TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            PRIMARY KEY (owner, name)
+        ) WITHOUT ROWID""")
+
+
+@MIGRATIONS()
+def job_groups(database: Database) -> None:
+    """Which jobs were handed in together, as the cells of a grid."""
+    database.conn.execute("ALTER TABLE jobs ADD COLUMN group_id TEXT")
+    database.conn.execute("CREATE INDEX jobs_group ON jobs (owner, group_id) WHERE group_id IS NOT NULL")

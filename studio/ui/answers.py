@@ -14,7 +14,7 @@ from studio.ui.form import NAMES, Values, defaults_of, duration_grid, request_of
 
 MODEL_BOUND = ("stg_scale", "audio_stg_scale", "upscale")
 """Settings that some models cannot use; the page leaves them out for those."""
-_KEPT = ("prompt", "negative_prompt", "modality", "seed", "seed_lock", "first_frame")
+_KEPT = ("prompt", "original_prompt", "negative_prompt", "modality", "seed", "seed_lock", "first_frame")
 
 
 class Answers:

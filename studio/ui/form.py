@@ -13,7 +13,7 @@ from studio.ui.fields import advanced_fields, read, shown
 Values = dict[str, Any]
 
 ADVANCED = advanced_fields()
-NAMES = ("prompt", "modality", "model", "size", "duration", "seed", "seed_lock", "first_frame", *ADVANCED)
+NAMES = ("prompt", "original_prompt", "modality", "model", "size", "duration", "seed", "seed_lock", "first_frame", *ADVANCED)
 """Everything that the form holds, in the order in which handlers take and give it."""
 
 MODALITIES = (
@@ -44,6 +44,7 @@ def request_of(values: Values, catalogue: ModelCatalogue) -> GenerationRequest:
     height, width = _height_width(values["size"], spec)
     body: dict[str, Any] = {
         "prompt": values["prompt"] or "",
+        "original_prompt": values["original_prompt"] or None,
         "model": spec.id,
         "modality": values["modality"],
         "first_frame": values["first_frame"] or None,
@@ -86,6 +87,7 @@ def size_text(height: int | None, width: int | None) -> str:
 def _values(request: ClipRequest) -> Values:
     values: Values = {
         "prompt": request.prompt,
+        "original_prompt": request.original_prompt or "",
         "modality": request.modality.value,
         "model": request.model,
         "size": size_text(request.height, request.width),

@@ -10,8 +10,21 @@ import gradio as gr
 from gradio.themes.utils import colors, sizes
 
 ASSETS = Path(__file__).parent.parent.parent / "assets"
-STYLES = ("style.css", "words.css", "edit.css")
-SCRIPTS = ("studio.js", "form.js", "words.js", "card.js", "dock.js", "stage.js", "library.js", "edit.js", "paint.js")
+STYLES = ("style.css", "words.css", "prompting.css", "edit.css", "quality.css")
+SCRIPTS = (
+    "studio.js",
+    "form.js",
+    "words.js",
+    "prompting.js",
+    "card.js",
+    "compare.js",
+    "dock.js",
+    "stage.js",
+    "library.js",
+    "export.js",
+    "edit.js",
+    "paint.js",
+)
 
 _FONT = ("Inter", "ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 _MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "JetBrains Mono", "Menlo", "Consolas", "monospace")

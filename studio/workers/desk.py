@@ -15,7 +15,7 @@ from studio.services.jobs import PAUSED
 from studio.services.present import clip_record, job_record
 from studio.services.records import Fault, Job, JobEventKind, JobMetric, now
 from studio.settings import Settings
-from studio.storage import clips, jobs, switches
+from studio.storage import clips, jobs, loras, switches
 from studio.storage.clips import ClipRow
 from studio.storage.database import Connection, Database
 from studio.storage.jobs import JobRow
@@ -115,10 +115,12 @@ class Desk:
         )
 
     def _sources(self, owner: str, request: AnyRequest) -> dict[str, Path]:
-        """The files of the clips that the request reads; one that is gone is left out, and the run says so."""
+        """The files of the clips and LoRAs that the request reads; one that is gone is left out, and the run says so."""
         with self._database.read() as connection:
-            rows = {name: clips.get(connection, owner, name.removeprefix("clip:")) for name in request.sources()}
-        return {name: self._settings.data_dir / row.path for name, row in rows.items() if row is not None}
+            rows = {name: clips.get(connection, owner, name.removeprefix("clip:")) for name in request.clips()}
+            stacked = [use.lora for use in request.loras if loras.get(connection, owner, use.lora) is not None]
+        found = {name: self._settings.data_dir / row.path for name, row in rows.items() if row is not None}
+        return found | {name: self._settings.loras_dir / loras.file_name(name) for name in stacked}
 
     def renew(self, lease: Lease) -> bool:
         """Extend the lease; false when the job was given to somebody else."""
@@ -181,7 +183,7 @@ class Desk:
             clip=clip.model_dump_json(exclude={"path"}),
             created_at=now(),
             deleted_at=None,
-            source=next(iter(clip.request.sources()), "").removeprefix("clip:") or None,
+            source=next(iter(clip.request.clips()), "").removeprefix("clip:") or None,
         )
 
     def fail(self, lease: Lease, fault: Fault) -> None:

@@ -50,7 +50,7 @@ def test_a_clip_with_everything_in_it(engine, catalogue, tmp_path):
     origin = read_origin(clip.path)
     assert origin.request == request == clip.request and origin.model_sha256 == clip.model_sha256
     assert clip.size_bytes == clip.path.stat().st_size
-    assert {"picture_s", "sound_s", "loudness_dbfs", "movement"} <= set(clip.measurements)
+    assert {"length.picture_s", "length.sound_s", "sound.peak_dbfs", "temporal.flicker"} <= set(clip.measurements)
 
 
 def test_only_what_changed_runs_again(engine, catalogue, tmp_path):

@@ -24,6 +24,7 @@ class Composer:
 
     fields: dict[str, gr.components.Component]
     words: gr.HTML
+    prompting: gr.HTML
     examples: gr.HTML
     generate: gr.Button
     outcome: gr.HTML
@@ -42,7 +43,7 @@ def build(studio: Studio) -> Composer:
     with gr.Row(elem_id="desk"):
         with gr.Column(elem_id="composer"):
             with gr.Column(elem_id="composer-fields"):
-                fields, words, examples = _prompt(studio, start, spec)
+                fields, (words, prompting, examples) = _prompt(studio, start, spec)
                 fields |= _settings(studio, start, spec)
                 with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                     fields |= {name: _advanced(name, start, spec) for name in ADVANCED}
@@ -55,7 +56,9 @@ def build(studio: Studio) -> Composer:
     outcome = gr.HTML(None, html_template="<div></div>", js_on_load=None, elem_id="outcome")
     bridge = gr.HTML(html_template="<div></div>", js_on_load="window.studio.mount('bridge', element, trigger)", elem_id="bridge")
     cancel.click(None, js="() => { window.studio.cancelWatched() }")
-    return Composer(fields=fields, words=words, examples=examples, generate=generate, outcome=outcome, bridge=bridge)
+    return Composer(
+        fields, words=words, prompting=prompting, examples=examples, generate=generate, outcome=outcome, bridge=bridge
+    )
 
 
 def connect(page: gr.Blocks, studio: Studio, composer: Composer, tabs: gr.Tabs) -> None:
@@ -73,6 +76,8 @@ def connect(page: gr.Blocks, studio: Studio, composer: Composer, tabs: gr.Tabs) 
     )
     for writer in (composer.examples, composer.words):
         writer.select(None, writer, fields["prompt"], js="(writer) => writer.chosen")
+    pair = [fields["prompt"], fields["original_prompt"]]
+    composer.prompting.select(None, composer.prompting, pair, js="(writer) => [writer.chosen, writer.original]")
     fields["model"].input(answers.adopt, inputs, spec_bound, **quick)
     fields["frame_rate"].input(
         answers.regrid, [fields["model"], fields["frame_rate"], fields["duration"]], fields["duration"], **quick
@@ -118,8 +123,21 @@ def _words(studio: Studio) -> gr.HTML:
     )
 
 
-def _prompt(studio: Studio, start: Values, spec: ModelSpec) -> tuple[dict[str, gr.components.Component], gr.HTML, gr.HTML]:
-    """The prompt and what it is for; below it what writes into it: nearest words and examples."""
+def _prompting() -> gr.HTML:
+    """Where the page shows what was read in the prompt, and offers to say more."""
+    return gr.HTML(
+        None,
+        html_template='<div class="prompting"></div>',
+        js_on_load="window.studio.mount('prompting', element, trigger, props)",
+        elem_id="prompting",
+        apply_default_css=False,
+    )
+
+
+def _prompt(
+    studio: Studio, start: Values, spec: ModelSpec
+) -> tuple[dict[str, gr.components.Component], tuple[gr.HTML, gr.HTML, gr.HTML]]:
+    """The prompt and what it is for; below it what writes into it: nearest words, enhancements, examples."""
     prompt = gr.Textbox(
         label=title_of("prompt"),
         info=explanation_of("prompt"),
@@ -130,7 +148,8 @@ def _prompt(studio: Studio, start: Values, spec: ModelSpec) -> tuple[dict[str, g
         value=start["prompt"],
         interactive=True,
     )
-    words = _words(studio)
+    original = gr.Textbox(label=title_of("original_prompt"), value=start["original_prompt"], visible=False)
+    words, prompting = _words(studio), _prompting()
     # Every kind of Gradio component is more for the browser to load; the examples and the answers make do with HTML.
     examples = gr.HTML(
         samples_of(spec),
@@ -147,7 +166,7 @@ def _prompt(studio: Studio, start: Values, spec: ModelSpec) -> tuple[dict[str, g
         elem_id="field-modality",
         interactive=True,
     )
-    return {"prompt": prompt, "modality": modality}, words, examples
+    return {"prompt": prompt, "original_prompt": original, "modality": modality}, (words, prompting, examples)
 
 
 def _settings(studio: Studio, start: Values, spec: ModelSpec) -> dict[str, gr.components.Component]:

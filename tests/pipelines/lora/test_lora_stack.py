@@ -102,3 +102,37 @@ def test_a_failure_within_takes_them_off_too(loras):
     with pytest.raises(RuntimeError), LoraStack(layers, [(loras[0], Strength())]).on():
         raise RuntimeError("cancelled")
     assert np.array_equal(answers(layers)[VIDEO].detach(), before[VIDEO].detach())
+
+
+def test_the_engine_runs_a_stack_and_is_itself_again(twin_folder: Path, tmp_path: Path):
+    """On a tiny twin of the real transformer: a LoRA changes the clip, zero and no LoRA do not, a missing one is a sentence."""
+    from pipelines.clip_io import read_media
+    from pipelines.contract import GenerationRequest, InvalidRequest
+    from pipelines.engine import Engine
+    from pipelines.lora.file import linear_layers
+    from pipelines.registry import Defaults, ModelCatalogue, spec_from_folder
+
+    modules = linear_layers(twin_folder)
+    rng = np.random.default_rng(0)
+    names = [name for name in modules if name.endswith(("attn1.to_q", "ff.net.2")) and "blocks.0." in name]
+    pairs = {
+        n: (rng.normal(size=(2, modules[n][1])).astype("f4"), rng.normal(size=(modules[n][0], 2)).astype("f4")) for n in names
+    }
+    lora = read_lora(write(tmp_path / "l.safetensors", named("diffusers", pairs)), modules)
+    catalogue = ModelCatalogue([spec_from_folder("twin", twin_folder, defaults=Defaults(64, 64, 9, 12.0, 2))])
+    engine = Engine(catalogue, media_dir=tmp_path, device="cpu")
+
+    def frames(name: str, *uses: dict) -> np.ndarray:
+        request = catalogue.complete(GenerationRequest(prompt="a dog", model="twin", seed=1, loras=uses))
+        list(engine.run(request, tmp_path / f"{name}.mp4", {f"lora:{lora.sha256}": lora.path}))
+        return read_media(tmp_path / f"{name}.mp4").frames
+
+    use = {"lora": f"lora:{lora.sha256}"}
+    plain = frames("plain")
+    assert not np.array_equal(plain, frames("with", use))
+    assert np.array_equal(plain, frames("zero", use | {"weight": 0.0}))
+    engine.cache.clear()
+    assert np.array_equal(plain, frames("again"))
+    missing = {"lora": "lora:" + "0" * 64}
+    with pytest.raises(InvalidRequest, match="import it again"):
+        frames("missing", missing)

@@ -130,7 +130,7 @@ def test_the_real_engine_from_prompt_to_library(tmp_path, twin_folder, small):
         for made in (job, again):
             assert studio.library.restore(OWNER, studio.library.file(OWNER, made.result.id)) == made.request
             assert studio.library.thumbnail(OWNER, made.result.id).exists()
-        assert {"loudness_dbfs", "movement"} <= set(job.result.measurements)
+        assert {"sound.peak_dbfs", "temporal.flicker"} <= set(job.result.measurements)
         long = studio.jobs.submit(OWNER, small("a blue star", **(QUICK | {"num_inference_steps": 200})))
         wait_for(lambda: (studio.jobs.get(OWNER, long.id).progress or job.result).model_dump().get("stage") == "denoise", 60)
         studio.jobs.cancel(OWNER, long.id)

@@ -1,0 +1,165 @@
+/* Under the prompt: what was read in it, as chips, and four ways to say more, each shown with what it adds before it is taken.
+   Reading and enhancing are the API's; this asks, shows, and puts the prompt back into the form. */
+(() => {
+  "use strict";
+  const studio = window.studio;
+  const { h, api, attempt, places } = studio;
+  const WAIT_MS = 300;
+  const SHOWN = 12;
+  const LONGEST = 28;
+  const STRATEGIES = [
+    ["detail", "Detail", "Time, light, colour, texture"],
+    ["cinematic", "Cinematic", "Camera, light and film"],
+    ["sound", "Sound", "What is heard, and when"],
+    ["structure", "Shots", "A list of shots with times"],
+  ];
+  const field = () => document.querySelector("#field-prompt textarea");
+  const clipped = (text) => (Array.from(text).length > LONGEST ? `${Array.from(text).slice(0, LONGEST).join("")}…` : text);
+
+  /* Marks the characters that a chip stands for in the prompt; the API counts them as Python does. */
+  function show({ text, start, end }) {
+    const letters = Array.from(field().value);
+    if (letters.slice(start, end).join("") !== text) return;
+    const begin = letters.slice(0, start).join("").length;
+    field().focus();
+    field().setSelectionRange(begin, begin + text.length);
+  }
+
+  function chip(entity) {
+    return h(
+      "button",
+      { type: "button", class: "found", "data-kind": entity.kind, title: `${entity.kind}: ${entity.text}`, onclick: () => show(entity) },
+      h("span", { class: "found-kind" }, entity.kind),
+      h("span", {}, clipped(entity.text)),
+    );
+  }
+
+  /* A button that unfolds the strategies: arrows move, Escape and a press elsewhere fold it. */
+  function menuOf(choose) {
+    const items = STRATEGIES.map(([name, title, what]) =>
+      h(
+        "button",
+        { type: "button", role: "menuitem", tabindex: "-1", onclick: () => (fold(), choose(name, title)) },
+        h("b", {}, title),
+        h("small", {}, what),
+      ),
+    );
+    const list = h("div", { class: "enhance-list", role: "menu", "aria-label": "Enhance the prompt", hidden: true }, items);
+    const opener = h(
+      "button",
+      { type: "button", class: "enhance-open", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => (list.hidden ? unfold() : fold()) },
+      "Enhance",
+    );
+    const unfold = () => {
+      list.hidden = false;
+      opener.setAttribute("aria-expanded", "true");
+      items[0].focus();
+    };
+    const fold = () => {
+      list.hidden = true;
+      opener.setAttribute("aria-expanded", "false");
+    };
+    const whole = h("div", { class: "enhance" }, opener, list);
+    whole.addEventListener("keydown", (event) => {
+      const at = items.indexOf(document.activeElement);
+      const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
+      if (event.key === "Escape" && !list.hidden) {
+        fold();
+        opener.focus();
+      } else if (to !== undefined && !list.hidden) items.at(to % items.length).focus();
+      else if (event.key === "ArrowDown") unfold();
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    whole.addEventListener("focusout", (event) => event.relatedTarget && !whole.contains(event.relatedTarget) && fold());
+    document.addEventListener("pointerdown", (event) => whole.contains(event.target) || fold());
+    return { whole, opener };
+  }
+
+  function mountPrompting(element, trigger, props) {
+    const place = element.querySelector(".prompting");
+    const found = h("div", { class: "found-list", role: "group", "aria-label": "What was read in the prompt" });
+    const offer = h("div", { class: "offer", "aria-live": "polite", hidden: true });
+    const undo = h("button", { type: "button", class: "enhance-undo", hidden: true, onclick: () => back() }, "Undo");
+    const menu = menuOf((name, title) => attempt(() => enhance(name, title)));
+    let timer = 0;
+    let asked = 0;
+    let read = null;
+    let used = null; // the prompt as it was put in by "Use it", while it stands
+
+    const put = (chosen, original) => {
+      props.value = { chosen, original };
+      trigger("select");
+      field().focus();
+    };
+    const close = () => {
+      offer.hidden = true;
+      offer.replaceChildren();
+    };
+    const back = () => {
+      const { original } = used;
+      used = null;
+      undo.hidden = true;
+      put(original, "");
+    };
+    const take = ({ original, prompt }) => {
+      close();
+      used = { original, prompt };
+      undo.hidden = false;
+      put(prompt, original);
+    };
+    const piece = ({ change, text }) => (change === "kept" ? text : h(change === "added" ? "ins" : "del", {}, text));
+    const enhance = async (strategy, title) => {
+      const prompt = field().value;
+      const { model, duration } = studio.form;
+      const json = { prompt, strategy, model, duration_s: duration > 0 ? duration : null };
+      const answer = await api("/prompts/enhance", { method: "POST", json });
+      const changed = answer.prompt !== answer.original;
+      const use = h("button", { type: "button", class: "button primary", onclick: () => take(answer) }, "Use it");
+      const leave = h("button", { type: "button", class: "button quiet", onclick: () => (close(), menu.opener.focus()) }, "Close");
+      offer.replaceChildren(
+        h("h4", {}, title),
+        ...(answer.note ? [h("p", { class: "hint" }, answer.note)] : []),
+        ...(changed ? [h("p", { class: "offer-text" }, answer.difference.map(piece))] : []),
+        h("div", { class: "offer-foot" }, changed ? use : null, leave),
+      );
+      offer.hidden = false;
+      (changed ? use : leave).focus();
+    };
+    const draw = (entities) => {
+      const more = entities.length - SHOWN;
+      found.replaceChildren(
+        ...entities.slice(0, SHOWN).map(chip),
+        ...(more > 0 ? [h("span", { class: "found-more" }, `and ${more} more`)] : []),
+      );
+    };
+    const ask = async () => {
+      const mine = (asked += 1);
+      const prompt = field()?.value ?? "";
+      // Times that contradict one another, and away servers, are told elsewhere.
+      const answer = prompt.trim()
+        ? await api("/prompts/analyse", { method: "POST", json: { prompt } }).catch(() => null)
+        : { entities: [] };
+      if (mine === asked) draw(answer?.entities ?? []);
+    };
+    const look = () => {
+      const prompt = field()?.value ?? "";
+      menu.whole.hidden = !prompt.trim();
+      if (prompt === read) return;
+      if (read !== null) close();
+      read = prompt;
+      if (used && prompt !== used.prompt) {
+        used = null;
+        undo.hidden = true;
+      }
+      clearTimeout(timer);
+      timer = setTimeout(ask, WAIT_MS);
+    };
+    place.replaceChildren(found, h("div", { class: "enhance-row" }, menu.whole, undo), offer);
+    addEventListener("studio-form", look);
+    look();
+  }
+
+  places.prompting = mountPrompting;
+})();

@@ -1,0 +1,140 @@
+"""The quality card of one clip: every measurement of ``catalogue.METRICS`` that the clip has, from its pixels and samples."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import soxr
+
+from pipelines.clip_io import Media, Sound
+from pipelines.contract import AnyRequest
+from pipelines.metrics.loudness import sound_metrics
+from pipelines.metrics.offset import Offset, contacts_of, of_curves, of_events, surest
+from pipelines.metrics.picture import picture_metrics
+from pipelines.metrics.semantic import named, semantic_metrics
+from pipelines.metrics.sync import contacts, envelope, motion_peaks, onsets
+from pipelines.metrics.temporal import Change, changes, drift, dynamic_degree, of_changes
+from pipelines.registry import ModelSpec
+
+_LARGEST_SIDE = 256  # motion is looked at no larger: it costs with the area and gains nothing
+_MONO_RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What the readers see and hear: how sure they are of each class by kind, contacts in seconds, the mouth a frame."""
+
+    sure: dict[str, dict[str, float]]
+    contacts_s: np.ndarray
+    mouth_F: np.ndarray
+
+
+def quality_card(media: Media, request: AnyRequest | None, spec: ModelSpec | None) -> dict[str, float]:
+    """Measurements by name; what the clip lacks is absent, not zero.
+
+    ``request`` and ``spec`` say what was asked and in which words; without them, or with a model that takes any words, nothing
+    is said about meaning.
+    """
+    started = time.perf_counter()
+    found: dict[str, float] = {}
+    frames, sound, rate = media.frames, media.sound, media.frame_rate
+    pairs: list[Change] = []
+    if frames is not None and rate:
+        found["length.picture_s"] = len(frames) / rate
+        found |= picture_metrics(frames)
+        frames = _small(frames)
+        pairs = list(changes(frames))
+        found |= _over_time(frames, pairs, rate)
+    if sound is not None:
+        found["length.sound_s"] = sound.samples.shape[1] / sound.sample_rate
+        found |= sound_metrics(sound)
+    mono = None if sound is None else _mono(sound)
+    witness = None
+    if frames is not None and rate and request is not None and spec is not None and spec.vocabulary is not None:
+        witness = _witness(frames, mono, rate)
+        found |= semantic_metrics(named(request.prompt, spec.vocabulary), witness.sure)
+    if frames is not None and mono is not None and rate and pairs:
+        found["length.difference_ms"] = 1000 * abs(found["length.picture_s"] - found["length.sound_s"])
+        found |= _together(_kinds(frames, mono, pairs, rate, witness))
+    found["length.card_s"] = time.perf_counter() - started
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def _small(frames_FHWC: np.ndarray) -> np.ndarray:
+    height, width = frames_FHWC.shape[1:3]
+    scale = _LARGEST_SIDE / max(height, width)
+    if scale >= 1:
+        return frames_FHWC
+    size = (max(1, round(scale * width)), max(1, round(scale * height)))
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames_FHWC])
+
+
+def _mono(sound: Sound) -> np.ndarray:
+    return np.asarray(soxr.resample(sound.samples.mean(0), sound.sample_rate, _MONO_RATE), np.float32)
+
+
+def _over_time(frames_FHWC: np.ndarray, pairs: list[Change], frame_rate: float) -> dict[str, float]:
+    if not pairs:
+        return {}
+    held = of_changes(pairs, frame_rate)
+    return {
+        "temporal.warp_error": held.warp_error,
+        "temporal.flicker": held.flicker,
+        "temporal.drift": drift(frames_FHWC),
+        "temporal.dynamic_degree": dynamic_degree(pairs, frame_rate),
+    }
+
+
+def _witness(frames_FHWC: np.ndarray, mono_N: np.ndarray | None, frame_rate: float) -> Witness:
+    """What the released readers say; they are loaded once in a process, and torch with them."""
+    import torch
+
+    from pipelines.mel import log_mel
+    from pipelines.metrics.readers import CLASSES, load_readers
+    from pipelines.metrics.reading import SOUND
+    from pipelines.world.scene import SOUND_CLASSES
+
+    readers = load_readers()
+    with torch.inference_mode():
+        seen = readers.picture(torch.from_numpy(frames_FHWC).permute(0, 3, 1, 2)[None].float() / 255)
+        sure = {name: _shares(seen.attributes[name][0].softmax(0), CLASSES[name]) for name in CLASSES}
+        if mono_N is not None and len(mono_N):
+            heard = readers.sound(log_mel(torch.from_numpy(mono_N)[None], SOUND))[0]
+            sure["sound"] = _shares(heard.softmax(0), SOUND_CLASSES)
+    return Witness(sure, contacts(seen.contact[0].numpy(), frame_rate), seen.mouth[0].numpy())
+
+
+def _shares(shares_N: object, classes: tuple[str, ...]) -> dict[str, float]:
+    return dict(zip(classes, map(float, shares_N), strict=True))  # type: ignore[call-overload]
+
+
+def _kinds(
+    frames_FHWC: np.ndarray, mono_N: np.ndarray, pairs: list[Change], frame_rate: float, witness: Witness | None
+) -> dict[str, Offset]:
+    """The offset of each kind of event that the clip has."""
+    duration_s = len(frames_FHWC) / frame_rate
+    heard = onsets(mono_N, _MONO_RATE)
+    touching = contacts_of([flow for flow, _, _ in pairs], frame_rate)
+    if witness is not None and len(witness.contacts_s):
+        touching = witness.contacts_s
+    found = {
+        "impact": of_events(touching, heard, duration_s, frame_rate),
+        "beat": of_events(motion_peaks(frames_FHWC, frame_rate), heard, duration_s, frame_rate),
+    }
+    if witness is not None:
+        loudness = envelope(mono_N, _MONO_RATE, frame_rate, len(frames_FHWC))
+        found["lip"] = of_curves(witness.mouth_F, loudness, frame_rate)
+    return {kind: offset for kind, offset in found.items() if offset is not None}
+
+
+def _together(found: dict[str, Offset]) -> dict[str, float]:
+    measured: dict[str, float] = {}
+    for kind, offset in found.items():
+        measured |= {f"sync.{kind}_ms": 1000 * offset.offset_s, f"sync.{kind}_confidence": offset.confidence}
+    best = surest(found)
+    if best is not None:
+        measured |= {"sync.offset_ms": 1000 * best.offset_s, "sync.confidence": best.confidence}
+    return measured

@@ -1,0 +1,159 @@
+"""``lora``: keep, look into and compare LoRA files; and how ``generate`` is given some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.contract import InvalidRequest
+from studio.terminal import answer, failures, settings_with, table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Model = Annotated[str, typer.Option(help="The installed model that they are for.")]
+app = typer.Typer(help="Keep, look into and compare LoRA files.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A safetensors file.")], model: Model = "pocket", as_json: AsJson = False
+) -> None:
+    """Check a LoRA file and say what is in it; exits 2 with the reason where it is no whole, finite LoRA for the model."""
+    with failures(as_json):
+        lora = _checked(file, model)
+        told = {
+            "path": str(file),
+            "model": model,
+            "sha256": lora.sha256,
+            "size_bytes": lora.size_bytes,
+            "layout": lora.layout,
+            "layers": len(lora.layers),
+            "ranks": lora.ranks,
+            "trigger_words": lora.trigger_words,
+            "metadata": dict(lora.metadata),
+        }
+        answer(told, as_json, lambda: table(("what", "value"), [(name, str(value)[:120]) for name, value in told.items()], ""))
+
+
+@app.command()
+def conflict(
+    files: Annotated[list[Path], typer.Argument(help="Two or more safetensors files.")],
+    model: Model = "pocket",
+    as_json: AsJson = False,
+) -> None:
+    """How much LoRAs fight when they act together, pair by pair."""
+    with failures(as_json):
+        from itertools import combinations
+
+        from pipelines.lora.conflict import conflict as compared
+
+        if len(files) < 2:
+            raise InvalidRequest("files is one file; give two or more to compare.", field="files")
+        loras = [_checked(file, model) for file in files]
+        found = [(one, two, compared(one, two)) for one, two in combinations(loras, 2)]
+        told = [
+            {"one": str(one.path), "two": str(two.path), "level": each.level, "cosine": each.cosine, "overlap": each.overlap}
+            for one, two, each in found
+        ]
+        rows = [
+            (one.path.name, two.path.name, each.level, f"{each.cosine:+.2f}", f"{each.overlap:.2f}") for one, two, each in found
+        ]
+        answer({"conflicts": told}, as_json, lambda: table(("one", "two", "conflict", "cosine", "overlap"), rows, ""))
+
+
+@app.command("list")
+def listed(as_json: AsJson = False) -> None:
+    """List the LoRAs that are kept in the studio."""
+    with failures(as_json), _studio() as studio:
+        found = studio.loras()
+        rows = [
+            (each["reference"][5:17], each["name"], ", ".join(each["models"]), f"{each['size_bytes'] / 1e6:.1f} MB", _words(each))
+            for each in found
+        ]
+        answer({"loras": found}, as_json, lambda: table(("hash", "name", "for", "size", "trigger words"), rows, "no LoRAs yet"))
+
+
+@app.command("import")
+def keep(files: Annotated[list[Path], typer.Argument(help="Safetensors files.")], as_json: AsJson = False) -> None:
+    """Check LoRA files against the installed models and keep copies in the studio."""
+    with failures(as_json), _studio() as studio:
+        kept = [studio.import_lora(_existing(file)) for file in files]
+        rows = [(each["reference"][5:17], each["name"], ", ".join(each["models"]), _words(each)) for each in kept]
+        answer({"loras": kept}, as_json, lambda: table(("hash", "name", "for", "trigger words"), rows, ""))
+
+
+@app.command()
+def remove(lora: Annotated[str, typer.Argument(help="Its name, or the beginning of its hash.")], as_json: AsJson = False) -> None:
+    """Let go of a LoRA that is kept in the studio."""
+    with failures(as_json), _studio() as studio:
+        reference = named(lora, studio.loras())["reference"]
+        studio.remove_lora(reference)
+        answer({"removed": reference}, as_json, lambda: typer.echo(f"removed {reference[5:17]}"))
+
+
+def named(text: str, kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The one LoRA of ``kept`` with this name, or whose hash begins so. Raises ``InvalidRequest``."""
+    start = text.removeprefix("lora:").lower()
+    found = [each for each in kept if each["name"] == text] or [
+        each for each in kept if len(start) >= 6 and each["reference"][5:].startswith(start)
+    ]
+    if len(found) != 1:
+        why = "is the name of several kept LoRAs; give its hash" if found else "is no kept LoRA; see `python app.py lora list`"
+        raise InvalidRequest(f"lora {text[:100]!r} {why}.", field="lora")
+    return found[0]
+
+
+def _studio() -> Any:
+    """The studio, here or where it is served; loaded only for the commands that ask it."""
+    from studio.reach import reached
+
+    return reached(settings_with())
+
+
+def _kept_file(text: str) -> Path:
+    """The file of a LoRA that is kept in the studio. Raises ``InvalidRequest``."""
+    with _studio() as studio:
+        reference: str = named(text, studio.loras())["reference"]
+    folder: Path = settings_with().loras_dir
+    return folder / f"{reference[5:]}.safetensors"
+
+
+def _words(lora: dict[str, Any]) -> str:
+    return ", ".join(lora["trigger_words"])
+
+
+def _existing(file: Path) -> Path:
+    if not file.is_file():
+        raise InvalidRequest(f"lora {str(file)[:200]} does not exist; give the path of a safetensors file.", field="lora")
+    return file
+
+
+def _checked(file: Path, model: str) -> Any:
+    from pipelines.lora.file import linear_layers, read_lora
+    from pipelines.registry import ModelCatalogue
+
+    _existing(file)
+    spec = ModelCatalogue.with_folders(settings_with().models).get(model)
+    if not spec.is_local:
+        raise InvalidRequest(f"model {model} is not on this machine; LoRAs are checked against installed models.", field="model")
+    return read_lora(file, linear_layers(Path(spec.source)))
+
+
+def uses(given: Sequence[str], model: str) -> tuple[list[dict[str, Any]], dict[str, Path]]:
+    """``LORA`` or ``LORA:WEIGHT``, each a file, or the name or hash of a kept one, as fields of ``LoraUse``; and where they lie.
+
+    Raises ``InvalidRequest``.
+    """
+    found, sources = [], {}
+    for text in given:
+        name, _, weight = text.rpartition(":")
+        is_weight = bool(name) and weight.lstrip("+-").replace(".", "", 1).isdigit()
+        which = name if is_weight else text
+        path = Path(which) if Path(which).is_file() or which.endswith(".safetensors") else _kept_file(which)
+        lora = _checked(path, model)
+        reference = f"lora:{lora.sha256}"
+        found.append({"lora": reference, "weight": float(weight) if is_weight else 1.0})
+        sources[reference] = path.absolute()
+    return found, sources

@@ -1,0 +1,52 @@
+"""Quality cards of the clips of a library: measured anew in a process of its own, and how two clips compare."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.clip_io import read_media
+from pipelines.contract import InvalidRequest
+from studio.services.library import LibraryService
+from studio.services.records import StoredClip
+
+_LONGEST_S = 600
+_MONO_RATE = 16_000
+ROOT = Path(__file__).parent.parent.parent
+
+
+class QualityService:
+    """What is measured on clips that exist; new ones are measured by the worker as they are made."""
+
+    def __init__(self, library: LibraryService) -> None:
+        self._library = library
+
+    def measure(self, owner: str, clip_id: str) -> StoredClip:
+        """Measure a clip again and keep what comes of it. Raises ``NotFound`` or ``InvalidRequest``."""
+        path = self._library.file(owner, clip_id)
+        command = [sys.executable, "-m", "pipelines.metrics.measuring", "measure", str(path.absolute()), "--json"]
+        try:
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_LONGEST_S)
+        except subprocess.TimeoutExpired:
+            raise InvalidRequest("clip takes too long to be measured: choose a shorter one.", field="clip") from None
+        if done.returncode == 2:
+            raise InvalidRequest("clip cannot be measured: its file is damaged; make it again.", field="clip")
+        if done.returncode:
+            raise ChildProcessError(done.stderr[-2000:])
+        return self._library.set_measurements(owner, clip_id, json.loads(done.stdout)["measurements"])
+
+    def onsets(self, owner: str, clip_id: str) -> list[float]:
+        """When something distinctly begins to sound, in seconds; empty for a silent film. Raises ``NotFound``."""
+        import soxr
+
+        from pipelines.metrics.sync import onsets
+
+        sound = read_media(self._library.file(owner, clip_id)).sound
+        if sound is None:
+            return []
+        mono = np.asarray(soxr.resample(sound.samples.mean(0), sound.sample_rate, _MONO_RATE), np.float32)
+        return [round(float(time_s), 3) for time_s in onsets(mono, _MONO_RATE)]
