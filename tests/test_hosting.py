@@ -180,7 +180,9 @@ def test_the_readmes_commands_exist() -> None:
             assert re.search(rf"^{words[1]}:", MAKEFILE, re.MULTILINE), command
         elif words[:2] == ["python", "app.py"] and len(words) > 2:
             named = words[2:4] if words[2] in ("edit", "lora") else words[2:3]
-            run = subprocess.run([sys.executable, "app.py", *named, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+            run = subprocess.run(
+                [sys.executable, "app.py", *named, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+            )
             assert run.returncode == 0, command
             for option in re.findall(r"(?<=\s)--[a-z-]+", command):
                 assert words[2] == "train" or option in run.stdout, f"{command}: no option {option}"
