@@ -12,6 +12,7 @@ from pipelines.editing.plan import EditPlan, Span, Window
 
 _CARRY_FRAMES = 6
 _ALIKE = 18.0  # of 255: how different two pixels may be to still show the same thing
+_DETAIL_PX = 3.0
 _FEATHER_PX = 3
 _CROSSFADE_S = 0.012
 
@@ -63,7 +64,11 @@ class _Detail:
         for at in (span.start - 1, span.end):
             if window.start <= at < min(window.start + window.num_frames, len(source)):
                 shown = drawn[at - window.start].astype(np.float32)
-                self._sides.append((at, shown, source[at].astype(np.float32) - shown))
+                missing = source[at].astype(np.float32) - shown
+                # Lost detail averages out over a few pixels. Where it does not, the two show different things: the frame shares a
+                # latent with the hole and was imagined too.
+                differs = np.abs(cv2.GaussianBlur(missing, (0, 0), _DETAIL_PX)).mean(-1)
+                self._sides.append((at, shown, missing * np.exp(-np.square(differs / _ALIKE))[..., None]))
 
     def added(self, frame: int, new: np.ndarray) -> np.ndarray:
         """The new frame with the detail of its neighbours, ``[H, W, 3]`` uint8."""

@@ -127,6 +127,16 @@ def test_a_join_does_not_jump_where_the_codec_loses_detail():
     assert jump < 0.35 * plain
 
 
+def test_what_stood_elsewhere_beside_the_range_leaves_no_ghost_in_it():
+    """Frames that share a latent with the hole are imagined too, so that they need not show what the source shows."""
+    source, made = np.full((2, 25, 64, 64, 3), 90, np.uint8)
+    source[:, 8:24, 8:24] = 220
+    made[:, 40:56, 40:56] = 220
+    plan = EditPlan(Shape(64, 64, 25, RATE), Span(8, 16), Span(0, 0), Window(0, 25, 64, 64))
+    result = compose_frames(Layout(source, None), plan, made)
+    assert np.abs(result[8:16].astype(int) - made[8:16]).max() <= 12
+
+
 def test_a_retake_of_the_sound_alone_leaves_the_picture(engine, clips, tmp_path):
     source = read_media(clips[SOURCE])
     _, media = edited(engine, clips, tmp_path / "s.mp4", "retake", start_s=0.5, end_s=1.5, part="audio")
