@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -164,5 +165,8 @@ def compare(context: typer.Context) -> None:
 
 def _hand_over(module: str, arguments: list[str]) -> None:
     """Run a module in a process of its own, because this one never loads torch; exits as it does."""
-    finished = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
+    # From whatever folder it is called: the process finds our modules where this one does, and files where the person is.
+    path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
+    environment = os.environ | {"PYTHONPATH": path}
+    finished = subprocess.run([sys.executable, "-m", module, *arguments], check=False, env=environment)
     raise typer.Exit(finished.returncode if finished.returncode in (0, 2) else 1)

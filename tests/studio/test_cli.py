@@ -249,3 +249,10 @@ def test_edits_on_files_keep_what_they_should(run: Run, tmp_path: Path) -> None:
     ):
         refused = run(*arguments, **pocket)
         assert refused.returncode == 2 and says in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_what_runs_in_a_process_of_its_own_is_found_from_any_folder(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("hello")
+    refused = run("measure", "text.mp4", PYTHONPATH="")
+    assert refused.returncode == 2 and "No module named" not in refused.stderr and "text.mp4" in refused.stderr
+    assert "No module named" not in run("dataset", "--help", PYTHONPATH="").stderr
