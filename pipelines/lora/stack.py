@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import torch
@@ -60,7 +60,7 @@ class LoraStack:
 
     def __init__(self, transformer: nn.Module, loras: Sequence[tuple[LoraFile, Strength]]) -> None:
         # In the order of their hashes, whatever order they were given in: sums of floats depend on it.
-        self._loras = sorted(loras, key=lambda pair: pair[0].sha256)
+        self._loras = sorted(loras, key=lambda pair: (pair[0].sha256, astuple(pair[1])))
         self._branches = _branches(transformer, [lora for lora, _ in self._loras])
         self._layers = dict(transformer.named_modules())
         self.at(0.0)

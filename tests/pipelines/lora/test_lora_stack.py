@@ -63,7 +63,7 @@ def test_a_stack_equals_folded_weights_and_leaves_no_trace(loras):
 
 def test_the_order_does_not_matter_to_the_last_bit(loras):
     layers = Layers()
-    stack = [(lora, Strength(weight, weight)) for lora, weight in zip(loras, (0.7, -1.1, 0.3), strict=True)]
+    stack = [(lora, Strength(weight, weight)) for lora, weight in zip([*loras, loras[0]], (0.7, -1.1, 0.3, 0.45), strict=True)]
     with LoraStack(layers, stack).on():
         one = answers(layers)
     with LoraStack(layers, stack[::-1]).on():
