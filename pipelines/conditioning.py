@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +14,28 @@ from PIL import Image
 from pipelines.models.ltx2.latents import Canvas, normalize_video, pack_video
 from pipelines.models.ltx2.load import LTX2Model
 
+_UNHEEDED = 1e-6  # the smallest share of a text: its logarithm has to stay finite in half precision
+
+
+@dataclass(frozen=True)
+class Attention:
+    """How much each token of a clip heeds each token of a text: added to the logits of its attention, 0 or below."""
+
+    video_BNS: torch.Tensor
+    audio_BLS: torch.Tensor
+
 
 @dataclass(frozen=True)
 class TextConditioning:
-    """One prompt after the connectors: tokens for the picture, tokens for the sound, and their shared mask."""
+    """One prompt after the connectors: tokens for the picture, tokens for the sound, and their shared mask.
+
+    Without ``attention`` all of the clip heeds all of it.
+    """
 
     video_BSD: torch.Tensor
     audio_BSD: torch.Tensor
     mask_BS: torch.Tensor
+    attention: Attention | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,50 @@ def encode_prompt(model: LTX2Model, text: str) -> TextConditioning:
     states_BSD = torch.stack(encoded.hidden_states, dim=-1).flatten(2, 3).to(model.text_encoder.dtype)
     video, audio, mask = model.connectors(states_BSD, tokens.attention_mask, padding_side="left")
     return TextConditioning(video, audio, mask)
+
+
+def over_time(texts: Sequence[TextConditioning], shares: Shares) -> TextConditioning:
+    """Several texts as one, each heeded by the tokens of its own time (``shares``) only.
+
+    The texts' tokens lie one after another, and a token's attention to text k gets ``log(share_k)``: where two texts meet, the
+    attention is that to a mixture of both. One evaluation, whatever the number of texts.
+    """
+    lengths = torch.tensor([text.mask_BS.shape[1] for text in texts], device=texts[0].mask_BS.device)
+
+    def logits(share_KN: torch.Tensor) -> torch.Tensor:
+        return share_KN.to(lengths.device).clamp(min=_UNHEEDED).log().T.repeat_interleave(lengths, dim=1).unsqueeze(0)
+
+    video, audio, mask = (
+        torch.cat([getattr(text, name) for text in texts], dim=1) for name in ("video_BSD", "audio_BSD", "mask_BS")
+    )
+    return TextConditioning(video, audio, mask, Attention(logits(shares.video_KN), logits(shares.audio_KL)))
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How much of each token of picture and sound belongs to each of K texts; every token's shares are 1 together."""
+
+    video_KN: torch.Tensor
+    audio_KL: torch.Tensor
+
+    @classmethod
+    def of(cls, model: LTX2Model, canvas: Canvas, bounds_s: Sequence[float]) -> Shares:
+        """Of K texts that follow one another at ``bounds_s`` (K - 1 rising times); a token that spans a bound has two."""
+        step = model.vae.temporal_compression_ratio
+        ends = (
+            torch.arange(canvas.frames) * step + 1
+        ) / canvas.frame_rate  # the first latent frame is one frame, the others many
+        begins = torch.cat([torch.zeros(1), ends[:-1]])
+        audio_s = canvas.duration_s * torch.arange(canvas.audio_frames + 1) / canvas.audio_frames
+        pixels = canvas.height * canvas.width
+        return cls(_shares(begins, ends, bounds_s).repeat_interleave(pixels, dim=1), _shares(audio_s[:-1], audio_s[1:], bounds_s))
+
+
+def _shares(begins: torch.Tensor, ends: torch.Tensor, bounds_s: Sequence[float]) -> torch.Tensor:
+    """``[K, N]``: the share of each interval that lies between neighbouring bounds."""
+    past = torch.stack([((ends - bound) / (ends - begins)).clamp(0, 1) for bound in bounds_s])  # of each token after each bound
+    edges = torch.cat([torch.ones(1, len(begins)), past, torch.zeros(1, len(begins))])
+    return edges[:-1] - edges[1:]
 
 
 @torch.inference_mode()

@@ -14,6 +14,7 @@ from pipelines.nodes.decode import DecodeAudio, DecodeVideo
 from pipelines.nodes.denoise import Denoise
 from pipelines.nodes.edit_media import EditMedia, Stream
 from pipelines.nodes.encode_prompt import EncodePrompt
+from pipelines.nodes.encode_timeline import encoder_of
 from pipelines.nodes.give_clip import GiveClip
 from pipelines.nodes.lay_out import LayOut
 from pipelines.nodes.load_clip import LoadClip
@@ -53,7 +54,7 @@ def imagined(request: EditRequest, plan: EditPlan, weights: str) -> dict[str, No
         "frame_rate": plan.shape.frame_rate,
     }
     graph = _loaded(request)
-    graph["encode"] = EncodePrompt(**model, text=request.prompt)
+    graph["encode"] = encoder_of(request.prompt, model, measures, start_s=window.start / plan.shape.frame_rate)
     settings = request.model_dump(include=set(Denoise.model_fields) & set(type(request).model_fields)) | measures
     guided = max(settings["guidance_scale"], settings["audio_guidance_scale"]) > 1
     if guided:

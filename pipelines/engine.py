@@ -36,6 +36,7 @@ from pipelines.nodes.decode import DecodeAudio, DecodeVideo
 from pipelines.nodes.denoise import Denoise
 from pipelines.nodes.encode_frame import EncodeFrame
 from pipelines.nodes.encode_prompt import EncodePrompt
+from pipelines.nodes.encode_timeline import encoder_of
 from pipelines.nodes.mux import Mux
 from pipelines.nodes.upscale import Upscale
 from pipelines.registry import ModelCatalogue, ModelSpec
@@ -64,7 +65,7 @@ def text_to_clip(request: GenerationRequest, weights: str, path: Path, upscaler:
     settings = request.model_dump(include=set(Denoise.model_fields) & set(type(request).model_fields))
     guided = max(settings["guidance_scale"], settings["audio_guidance_scale"]) > 1
     wants_video, wants_audio = request.modality != Modality.AUDIO, request.modality != Modality.VIDEO
-    graph: dict[str, Node] = {"encode": EncodePrompt(**model, text=request.prompt)}
+    graph: dict[str, Node] = {"encode": encoder_of(request.prompt, model, shape)}
     if guided:
         graph["encode_negative"] = EncodePrompt(**model, text=request.negative_prompt)
     if request.first_frame:

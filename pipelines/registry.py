@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.contract import MAX_SEED, ClipRequest, EditRequest, InvalidRequest, ModelNotFound
+from pipelines.prompting.timeline import timeline_of
 from pipelines.vocabulary import Unknown, Vocabulary
 
 POCKET_FOLDER = Path(__file__).parent.parent / "assets" / "models" / "pocket"
@@ -323,6 +324,7 @@ def _check_grid(request: ClipRequest, spec: ModelSpec) -> None:
 
 
 def _check(request: ClipRequest, spec: ModelSpec) -> None:
+    timeline_of(request.prompt, None if isinstance(request, EditRequest) else request.duration_s)
     if request.upscale not in spec.upscale_factors:
         raise InvalidRequest(f"upscale is {request.upscale}, but {spec.title} has no upscaler: use 1.", field="upscale")
     for name in ("stg_scale", "audio_stg_scale"):

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from diffusers.pipelines.ltx2.pipeline_ltx2 import calculate_shift
 from diffusers.utils.torch_utils import randn_tensor
+from torch.nn.functional import pad
 
 from pipelines.conditioning import Given, Kept, TextConditioning
 from pipelines.guidance import Guidance, Predictions, guide
 from pipelines.models.ltx2.latents import Canvas, pack_audio, pack_video
 from pipelines.models.ltx2.load import LTX2Model
 
+_MASKED = -10000.0  # what diffusers adds to the logits of a masked token
 _Both = tuple[torch.Tensor | None, torch.Tensor | None]
 
 
@@ -72,14 +74,10 @@ class _Pass:
         """One transformer call for a batch of ``texts`` over the same latents; velocities of both streams in fp32."""
         batch, canvas, dtype = len(texts), self.canvas, self.model.dtype
         timestep = timestep.expand(batch)
-        mask = torch.cat([text.mask_BS for text in texts])
         call = dict(
             hidden_states=now.video_BND.to(dtype).expand(batch, -1, -1),
             audio_hidden_states=now.audio_BND.to(dtype).expand(batch, -1, -1),
-            encoder_hidden_states=torch.cat([text.video_BSD for text in texts]),
-            audio_encoder_hidden_states=torch.cat([text.audio_BSD for text in texts]),
-            encoder_attention_mask=mask,
-            audio_encoder_attention_mask=mask,
+            **_heard(texts, dtype),
             timestep=timestep,
             sigma=timestep,
             num_frames=canvas.frames,
@@ -98,6 +96,43 @@ class _Pass:
             call |= {name: timestep if kept is None else timestep.unsqueeze(-1) * (1 - kept.mask_BN) for name, kept in streams}
         video, audio = self.model.transformer(**call | changes)
         return video.float(), audio.float()
+
+
+def _heard(texts: Sequence[TextConditioning], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """A batch of texts as the transformer takes it; texts of unequal lengths are filled up with tokens that nobody heeds."""
+    if all(text.attention is None for text in texts):
+        video, audio, mask = (torch.cat([getattr(t, name) for t in texts]) for name in ("video_BSD", "audio_BSD", "mask_BS"))
+        return _as_arguments(video, audio, mask, mask)
+    longest = max(text.mask_BS.shape[1] for text in texts)
+    spare = [longest - text.mask_BS.shape[1] for text in texts]
+    video, audio = (
+        torch.cat([pad(getattr(text, name), (0, 0, 0, more)) for text, more in zip(texts, spare, strict=True)])
+        for name in ("video_BSD", "audio_BSD")
+    )
+
+    def logits(text: TextConditioning, name: str, tokens: int, more: int) -> torch.Tensor:
+        masked = _MASKED * (1 - text.mask_BS.to(dtype)).unsqueeze(1)
+        heeded = masked if text.attention is None else masked + getattr(text.attention, name).to(dtype)
+        return pad(heeded.expand(-1, tokens, -1), (0, more), value=_MASKED)
+
+    attention = next(text.attention for text in texts if text.attention is not None)
+    lengths = {"video_BNS": attention.video_BNS.shape[1], "audio_BLS": attention.audio_BLS.shape[1]}
+    masks = [
+        torch.cat([logits(text, name, tokens, more) for text, more in zip(texts, spare, strict=True)])
+        for name, tokens in lengths.items()
+    ]
+    return _as_arguments(video, audio, *masks)
+
+
+def _as_arguments(
+    video: torch.Tensor, audio: torch.Tensor, video_mask: torch.Tensor, audio_mask: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    return {
+        "encoder_hidden_states": video,
+        "audio_encoder_hidden_states": audio,
+        "encoder_attention_mask": video_mask,
+        "audio_encoder_attention_mask": audio_mask,
+    }
 
 
 def noise(model: LTX2Model, canvas: Canvas, seed: int) -> Latents:

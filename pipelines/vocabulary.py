@@ -16,10 +16,11 @@ from pathlib import Path
 
 FILE = "words.json"
 _LATIN = "A-Za-zÀ-ÖØ-öø-ɏ\u1e00-\u1eff"
-# In this order: speech in any language's quotes, left open too; a run of another script; a word. Single quotes end soon
-# or are apostrophes, so that the time a text takes grows with its length alone.
+# In this order: a time stamp; speech in any language's quotes, left open too; a run of another script; a word. Single quotes
+# end soon or are apostrophes, so that the time a text takes grows with its length alone.
 _PARTS = re.compile(
-    r'"[^"]*(?:"|\Z)|“[^”]*(?:”|\Z)|„[^“”]*(?:[“”]|\Z)|«[^»]*(?:»|\Z)|「[^」]*(?:」|\Z)'
+    r"\[ ?[\d:.]{1,12} ?s? ?(?:-|–|—|to) ?[\d:.]{1,12} ?(?:s|sec|seconds)? ?\]"
+    r'|"[^"]*(?:"|\Z)|“[^”]*(?:”|\Z)|„[^“”]*(?:[“”]|\Z)|«[^»]*(?:»|\Z)|「[^」]*(?:」|\Z)'
     r"|(?<!\w)['‘][^'’\n]{1,200}(?:['’](?=\w)[^'’\n]{0,200}){0,4}['’](?!\w)"
     rf"|(?P<foreign>[^\W\d_{_LATIN}][^{_LATIN}\d\n.,;:!?\"“”«»「」。，、！？]*)"
     rf"|(?P<word>[{_LATIN}\d][{_LATIN}\d\u0300-\u036f]*(?:['’][{_LATIN}\d][{_LATIN}\d\u0300-\u036f]*)*)"
@@ -68,7 +69,7 @@ class Vocabulary:
     def unknown(self, prompt: str) -> tuple[Unknown, ...]:
         """The words of ``prompt`` that the model does not know, in order, each once.
 
-        Speech in quotes, numbers and words that only hold a sentence together do not count, nor do plain inflections of known
+        Speech in quotes, time stamps, numbers and words that only hold a sentence together do not count, nor do plain inflections of known
         words (``balls``, ``bounced``). Another script is told by the run. Nearest are the phrase that the vocabulary names, else
         the known word with almost the same letters.
         """

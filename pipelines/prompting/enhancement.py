@@ -91,9 +91,9 @@ def enhance(prompt: str, strategy: Strategy, model: Model, keep: Sequence[str] =
     if not prompt.strip():
         raise InvalidRequest("prompt is empty: say what to see and hear.", field="prompt")
     if model.vocabulary:
-        after, note = _inside(prompt.rstrip(), strategy, model.title, model.vocabulary, keep)
+        after, note = _inside(prompt.rstrip(), strategy, model, keep)
     elif strategy is Strategy.STRUCTURE:
-        after, note = _structured(prompt.rstrip(), model.duration_s, keep), None
+        after, note = _structured(prompt.rstrip(), model.duration_s, keep, _for(phrases()["structure"], analyse(prompt))), None
     else:
         after, note = _written_on(prompt.rstrip(), _additions(prompt.rstrip(), strategy)), None
     if after == prompt.rstrip():
@@ -101,14 +101,17 @@ def enhance(prompt: str, strategy: Strategy, model: Model, keep: Sequence[str] =
     return Enhancement(strategy, prompt, after, analyse(_own(prompt)).language, difference(prompt, after), note)
 
 
-def _inside(prompt: str, strategy: Strategy, title: str, vocabulary: Vocabulary, keep: Sequence[str]) -> tuple[str, str | None]:
+def _inside(prompt: str, strategy: Strategy, model: Model, keep: Sequence[str]) -> tuple[str, str | None]:
     """The enhanced prompt for a model that knows certain words only, and why nothing was added."""
+    title, vocabulary = model.title, model.vocabulary
+    assert vocabulary is not None
     said = in_words_of(prompt, vocabulary, keep)
     if said is None and analyse(prompt).language != "en":
         return prompt, f"{title} knows none of these words; say it in English, or choose a model that takes any words."
     base = said or prompt
     if strategy is Strategy.STRUCTURE:
-        return base, f"{title} reads a prompt as one moment; a list of shots needs a model that takes any words."
+        shots = _structured(base, model.duration_s, keep)
+        return shots, f"{title} makes a shot of each sentence; write two or more." if shots == base else None
     if inside.lacks_words(strategy.value, vocabulary):
         return base, f"{title} knows no words for this strategy; choose another, or a model that takes any words."
     return _written_on(base, inside.additions(base, strategy.value, vocabulary)), None
@@ -215,14 +218,15 @@ def _written_on(prompt: str, additions: Sequence[str]) -> str:
     return text if len(text) <= MAX_PROMPT_CHARACTERS else prompt
 
 
-def _structured(prompt: str, duration_s: float, keep: Sequence[str]) -> str:
-    """``prompt`` as a list of shots: its sentences share the clip's time; a single one is followed by how it goes on."""
+def _structured(prompt: str, duration_s: float, keep: Sequence[str], going_on: Sequence[str] = ()) -> str:
+    """``prompt`` as a list of shots: its sentences share the clip's time; a single one is followed by some of ``going_on``."""
     if timeline_of(prompt) is not None:
         return prompt
     most = max(1, min(_SHOTS, int(duration_s / _SHOT_S)))
     shots = _grouped(_sentences(prompt, keep), most)
-    going_on = _for(phrases()["structure"], analyse(prompt))
-    if len(shots) == 1 and most > 1:
+    if len(shots) == 1 and (most == 1 or not going_on):
+        return prompt
+    if len(shots) == 1:
         first = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:2], "big") % (len(going_on) - 1)
         shots += going_on[first : first + most - 1]
     length = duration_s / len(shots)

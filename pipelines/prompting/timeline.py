@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.contract import InvalidRequest
 from pipelines.prompting.reading import QUOTED
@@ -28,6 +28,10 @@ class Timeline:
 
     preamble: str
     segments: tuple[Segment, ...]
+
+    def spoken(self) -> tuple[Segment, ...]:
+        """The segments as a model is to hear them: each begins with the preamble."""
+        return tuple(replace(each, text=f"{self.preamble} {each.text}".strip()) for each in self.segments)
 
 
 def timeline_of(prompt: str, duration_s: float | None = None) -> Timeline | None:

@@ -69,7 +69,7 @@ def test_a_strategy_that_the_model_has_no_words_for_says_so(visitor: Visitor) ->
     visitor.write("a red ball bouncing")
     page.locator(".enhance-open").click()
     page.get_by_role("menuitem", name="Shots").click()
-    expect(page.locator(".offer")).to_contain_text("reads a prompt as one moment")
+    expect(page.locator(".offer")).to_contain_text("makes a shot of each sentence")
     expect(page.locator(".offer").get_by_role("button", name="Use it")).to_have_count(0)
 
 

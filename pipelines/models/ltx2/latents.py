@@ -19,6 +19,8 @@ class Canvas:
     audio_frames: int
     frame_rate: float
 
+    duration_s: float
+
     @classmethod
     def of(cls, model: LTX2Model, *, height: int, width: int, num_frames: int, frame_rate: float) -> Canvas:
         """The canvas of a clip given in pixels and frames."""
@@ -31,6 +33,7 @@ class Canvas:
             width=width // spatial,
             audio_frames=round(num_frames / frame_rate * per_second),
             frame_rate=frame_rate,
+            duration_s=num_frames / frame_rate,
         )
 
 

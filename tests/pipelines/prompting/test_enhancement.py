@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,6 +97,13 @@ def test_shots_share_the_clip_and_keep_what_must_stay_whole(models: dict[str, Mo
     assert timeline.segments[0].start_s == 0 and timeline.segments[-1].end_s == 6.0
     alone = timeline_of(enhance("a fox runs", Strategy.STRUCTURE, Model("Any", None, 3.0)).prompt, 3.0)
     assert alone and len(alone.segments) > 1 and alone.segments[0].text == "a fox runs"
+
+
+def test_pocket_gets_a_shot_of_each_sentence_and_no_more(models: dict[str, Model]) -> None:
+    two = enhance("A red ball rises. It falls.", Strategy.STRUCTURE, replace(models["pocket"], duration_s=2.0))
+    assert two.prompt == "[0.0-1.0 s] A red ball rises. [1.0-2.0 s] It falls." and two.note is None
+    one = enhance("a red ball rises", Strategy.STRUCTURE, models["pocket"])
+    assert one.prompt == "a red ball rises" and one.note and "a shot of each sentence" in one.note
 
 
 def test_a_prompt_in_foreign_words_keeps_its_triggers(models: dict[str, Model]) -> None:
