@@ -69,9 +69,9 @@ class Vocabulary:
     def unknown(self, prompt: str) -> tuple[Unknown, ...]:
         """The words of ``prompt`` that the model does not know, in order, each once.
 
-        Speech in quotes, time stamps, numbers and words that only hold a sentence together do not count, nor do plain inflections of known
-        words (``balls``, ``bounced``). Another script is told by the run. Nearest are the phrase that the vocabulary names, else
-        the known word with almost the same letters.
+        Speech in quotes, time stamps, numbers and words that only hold a sentence together do not count, nor do plain
+        inflections of known words (``balls``, ``bounced``). Another script is told by the run. Nearest are the phrase that the
+        vocabulary names, else the known word with almost the same letters.
         """
         found: dict[str, Unknown] = {}
         guesses = _GUESSED
