@@ -113,7 +113,8 @@
     const enhance = async (strategy, title) => {
       const prompt = field().value;
       const { model, duration } = studio.form;
-      const json = { prompt, strategy, model, duration_s: duration > 0 ? duration : null };
+      const keep = studio.triggerWords ?? [];
+      const json = { prompt, strategy, model, duration_s: duration > 0 ? duration : null, keep };
       const answer = await api("/prompts/enhance", { method: "POST", json });
       const changed = answer.prompt !== answer.original;
       const use = h("button", { type: "button", class: "button primary", onclick: () => take(answer) }, "Use it");

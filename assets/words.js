@@ -108,6 +108,8 @@
         : { unknown: [] };
       if (mine !== asked || !answer) return;
       const cursor = document.activeElement === field() ? field().selectionStart : -1;
+      const calls = (studio.triggerWords ?? []).flatMap((word) => word.toLowerCase().split(/\s+/)); // a style knows them
+      answer.unknown = answer.unknown.filter((each) => !calls.includes(each.word.toLowerCase()));
       const isWritten = (each) => Array.from(prompt).slice(0, each.end).join("").length !== cursor;
       draw(answer.title, answer.unknown.filter(isWritten));
       if (!answer.unknown.every(isWritten))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,14 +66,22 @@ def conflict(
 
 @app.command("list")
 def listed(as_json: AsJson = False) -> None:
-    """List the LoRAs that are kept in the studio."""
+    """List the LoRAs that came with the studio and those that are kept in it."""
     with failures(as_json), _studio() as studio:
         found = studio.loras()
         rows = [
-            (each["reference"][5:17], each["name"], ", ".join(each["models"]), f"{each['size_bytes'] / 1e6:.1f} MB", _words(each))
+            (
+                each["reference"][5:17],
+                each["name"],
+                "the studio's" if each["is_shipped"] else "yours",
+                ", ".join(each["models"]),
+                f"{each['size_bytes'] / 1e6:.1f} MB",
+                _words(each),
+            )
             for each in found
         ]
-        answer({"loras": found}, as_json, lambda: table(("hash", "name", "for", "size", "trigger words"), rows, "no LoRAs yet"))
+        head = ("hash", "name", "whose", "for", "size", "trigger words")
+        answer({"loras": found}, as_json, lambda: table(head, rows, "no LoRAs yet"))
 
 
 @app.command("import")
@@ -96,7 +105,7 @@ def remove(lora: Annotated[str, typer.Argument(help="Its name, or the beginning 
 def named(text: str, kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The one LoRA of ``kept`` with this name, or whose hash begins so. Raises ``InvalidRequest``."""
     start = text.removeprefix("lora:").lower()
-    found = [each for each in kept if each["name"] == text] or [
+    found = [each for each in kept if each["name"].casefold() == text.casefold()] or [
         each for each in kept if len(start) >= 6 and each["reference"][5:].startswith(start)
     ]
     if len(found) != 1:
@@ -116,8 +125,10 @@ def _kept_file(text: str) -> Path:
     """The file of a LoRA that is kept in the studio. Raises ``InvalidRequest``."""
     with _studio() as studio:
         reference: str = named(text, studio.loras())["reference"]
-    folder: Path = settings_with().loras_dir
-    return folder / f"{reference[5:]}.safetensors"
+    from pipelines.lora.catalogue import shipped
+
+    kept: Path = settings_with().loras_dir / f"{reference[5:]}.safetensors"
+    return shipped()[reference].path if reference in shipped() and not kept.exists() else kept
 
 
 def _words(lora: dict[str, Any]) -> str:
@@ -141,19 +152,28 @@ def _checked(file: Path, model: str) -> Any:
     return read_lora(file, linear_layers(Path(spec.source)))
 
 
-def uses(given: Sequence[str], model: str) -> tuple[list[dict[str, Any]], dict[str, Path]]:
-    """``LORA`` or ``LORA:WEIGHT``, each a file, or the name or hash of a kept one, as fields of ``LoraUse``; and where they lie.
+@dataclass(frozen=True)
+class Stack:
+    """LoRAs of one clip: fields of ``LoraUse``, where their files lie, and the words that call them up."""
 
-    Raises ``InvalidRequest``.
-    """
-    found, sources = [], {}
+    uses: list[dict[str, Any]]
+    sources: dict[str, Path]
+    trigger_words: tuple[str, ...]
+
+
+def stack_of(given: Sequence[str], model: str) -> Stack:
+    """``LORA`` or ``LORA:WEIGHT``, each a file, or the name or hash of a kept one. Raises ``InvalidRequest``."""
+    found: list[dict[str, Any]] = []
+    sources: dict[str, Path] = {}
+    words: list[str] = []
     for text in given:
         name, _, weight = text.rpartition(":")
         is_weight = bool(name) and weight.lstrip("+-").replace(".", "", 1).isdigit()
         which = name if is_weight else text
         path = Path(which) if Path(which).is_file() or which.endswith(".safetensors") else _kept_file(which)
         lora = _checked(path, model)
+        words.extend(lora.trigger_words)
         reference = f"lora:{lora.sha256}"
         found.append({"lora": reference, "weight": float(weight) if is_weight else 1.0})
         sources[reference] = path.absolute()
-    return found, sources
+    return Stack(found, sources, tuple(dict.fromkeys(words)))

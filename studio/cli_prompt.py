@@ -20,6 +20,9 @@ def prompt(
     enhance: Annotated[
         str | None, typer.Option(metavar="detail|cinematic|sound|structure", help="Say more: what is to be added.")
     ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="Words that stay as they are, such as a style's trigger words; may be repeated.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Say what a prompt asks for and names, and enhance it if asked to."""
@@ -38,7 +41,7 @@ def prompt(
         found, enhanced = analyse(text), None
         if enhance is not None:
             for_model = enhancement.Model(spec.title, spec.vocabulary, spec.defaults.num_frames / spec.defaults.frame_rate)
-            enhanced = enhancement.enhance(text, enhancement.Strategy(enhance), for_model)
+            enhanced = enhancement.enhance(text, enhancement.Strategy(enhance), for_model, keep or ())
         answer(_told(found, enhanced), as_json, lambda: _say(found, enhanced))
 
 

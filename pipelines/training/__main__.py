@@ -18,6 +18,7 @@ import typer
 from pipelines.contract import InvalidRequest
 from pipelines.metrics.readers import READERS_FOLDER
 from pipelines.registry import POCKET_FOLDER
+from pipelines.training import lora_command
 from pipelines.training.latents import SCALES_FILE, encode_clips, measure_scales, save_latents
 from pipelines.training.machine import keep_memory
 from pipelines.training.reader_release import adopt_readers, release_readers
@@ -35,9 +36,7 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _models() -> None:
-    """Keeps ``pocket`` a named command while it is the only recipe."""
+app.command("lora")(lora_command.command())
 
 
 @app.command("pocket")

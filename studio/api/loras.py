@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from pipelines import contract
 from pipelines.contract import LoraUse
+from studio.api.clips import served
 from studio.api.media import UPLOAD, File
 from studio.api.wire import body_of, json_body, parse
 from studio.owners import owner_of
@@ -51,7 +53,7 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
 
     @api.get("/loras")
     def stored(request: Request, model: Annotated[str | None, Query(max_length=200)] = None) -> Loras:
-        """Your LoRAs; with ``model`` only those that fit it."""
+        """Those that came with the studio and your own; with ``model`` only those that fit it."""
         return Loras(loras=[*studio_of().loras.list(owner_of(request), model=model)])
 
     @api.post("/loras", status_code=201, openapi_extra=UPLOAD)
@@ -74,9 +76,15 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
         """One of your LoRAs."""
         return studio_of().loras.get(owner_of(request), reference)
 
+    @api.head("/loras/{reference}/preview", include_in_schema=False)
+    @api.get("/loras/{reference}/preview", response_class=FileResponse)
+    def preview(request: Request, reference: str) -> Response:
+        """The clip that shows a LoRA which came with the studio."""
+        return served(request, studio_of().loras.preview(reference), "video/mp4")
+
     @api.delete("/loras/{reference}", status_code=204)
     def remove(request: Request, reference: str) -> None:
-        """Let go of a LoRA."""
+        """Let go of a LoRA; 403 for one that came with the studio."""
         studio_of().loras.remove(owner_of(request), reference)
 
 

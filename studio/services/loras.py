@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipelines.contract import InvalidRequest, LoraUse, NotFound, StorageFull
+from pipelines.contract import InvalidRequest, LoraUse, NotAllowed, NotFound, StorageFull
+from pipelines.lora.catalogue import ShippedLora, shipped
 from pipelines.lora.conflict import conflict
 from pipelines.lora.file import LoraFile, linear_layers, read_lora
 from pipelines.registry import ModelCatalogue
@@ -44,7 +45,16 @@ class StoredLora(Record):
     ranks: tuple[int, ...]
     trigger_words: tuple[str, ...]
     """Words that call it up, where its trainer wrote them down."""
-    created_at: str
+    created_at: str | None
+    """When it was imported; nothing for one that came with the studio."""
+    is_shipped: bool = False
+    """Whether it came with the studio: everybody has it, and nobody can remove it."""
+    description: str = ""
+    """What it does, where somebody says so."""
+    strength: float = 1.0
+    """The weight to begin with."""
+    has_preview: bool = False
+    """Whether there is a clip that shows it."""
 
 
 class LoraConflict(Record):
@@ -97,22 +107,34 @@ class LoraService:
         return _stored(row)
 
     def list(self, owner: str, *, model: str | None = None) -> Sequence[StoredLora]:
-        """The owner's LoRAs by name; only those that fit ``model``, where one is given."""
+        """Those that came with the studio, then the owner's by name; only those that fit ``model``, where one is given."""
         with self._database.read() as connection:
-            found = [_stored(row) for row in table.of_owner(connection, owner)]
+            own = [_stored(row) for row in table.of_owner(connection, owner)]
+        found = [*self._shipped({each.reference for each in own}), *own]
         return [each for each in found if model is None or model in each.models]
 
     def get(self, owner: str, reference: str) -> StoredLora:
         """One of them. Raises ``NotFound``."""
         with self._database.read() as connection:
             row = table.get(connection, owner, reference)
-        if row is None:
-            raise NotFound("there is no such LoRA: import it again.", field="lora")
-        return _stored(row)
+        if row is not None:
+            return _stored(row)
+        for each in self._shipped():
+            if each.reference == reference:
+                return each
+        raise NotFound("there is no such LoRA: import it again.", field="lora")
+
+    def preview(self, reference: str) -> Path:
+        """The clip that shows a LoRA which came with the studio. Raises ``NotFound``."""
+        lora = shipped().get(reference)
+        if lora is None:
+            raise NotFound("this LoRA has no preview.", field="lora")
+        return lora.preview
 
     def remove(self, owner: str, reference: str) -> None:
-        """Let go of it; its file stays for as long as somebody else has it. Raises ``NotFound``."""
-        self.get(owner, reference)
+        """Let go of it; its file stays for as long as somebody else has it. Raises ``NotFound`` or ``NotAllowed``."""
+        if self.get(owner, reference).is_shipped:
+            raise NotAllowed("this LoRA came with the studio and cannot be removed.", field="lora")
         # The file goes within the transaction, so that nobody imports it again between the two.
         with self._database.write() as connection:
             if table.remove(connection, owner, reference):
@@ -152,7 +174,15 @@ class LoraService:
                 raise NotFound("there is no stack of that name.", field="name")
 
     def _path(self, reference: str) -> Path:
-        return self._settings.loras_dir / table.file_name(reference)
+        kept = self._settings.loras_dir / table.file_name(reference)
+        return shipped()[reference].path if reference in shipped() and not kept.exists() else kept
+
+    def _shipped(self, besides: Collection[str] = ()) -> Iterator[StoredLora]:
+        """Those that came with the studio, but for ``besides``; only for the weights that they were trained on."""
+        for reference, lora in shipped().items():
+            models = lora.fitting(self._catalogue)
+            if models and reference not in besides:
+                yield _came_with(lora, models)
 
     def _fitting(self, path: Path) -> tuple[LoraFile, _Words]:
         """The checked file and every installed model that it fits; the first refusal where it fits none."""
@@ -183,6 +213,24 @@ def _compared(one: tuple[str, LoraFile], two: tuple[str, LoraFile]) -> LoraConfl
 def _stored(row: table.LoraRow) -> StoredLora:
     told = {"reference": row.reference, "name": row.name, "models": json.loads(row.models), "size_bytes": row.size_bytes}
     return StoredLora.model_validate({**told, **json.loads(row.about), "created_at": row.created_at})
+
+
+def _came_with(lora: ShippedLora, models: tuple[str, ...]) -> StoredLora:
+    return StoredLora(
+        reference=lora.reference,
+        name=lora.name,
+        models=models,
+        size_bytes=lora.path.stat().st_size,
+        layout="diffusers",
+        layers=lora.layers,
+        ranks=lora.ranks,
+        trigger_words=lora.trigger_words,
+        created_at=None,
+        is_shipped=True,
+        description=lora.description,
+        strength=lora.strength,
+        has_preview=lora.preview.is_file(),
+    )
 
 
 def _clean(name: str) -> str:

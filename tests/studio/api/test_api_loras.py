@@ -44,3 +44,12 @@ def test_what_is_no_lora_is_refused_with_its_reason(client):
         assert answer.status_code == 422 and why in answer.json()["error"]["message"], answer.text
     answer = client.put(f"{LORAS}/presets/x", json={"uses": [{"lora": "../../etc"}]})
     assert answer.status_code == 422
+
+
+def test_those_that_came_with_the_studio_are_listed_shown_and_kept(client):
+    one = next(each for each in client.get(LORAS).json()["loras"] if each["is_shipped"])
+    preview = client.get(f"{LORAS}/{one['reference']}/preview")
+    assert preview.status_code == 200 and preview.headers["content-type"] == "video/mp4"
+    assert client.get(f"{LORAS}/lora:{'0' * 64}/preview").status_code == 404
+    refused = client.delete(f"{LORAS}/{one['reference']}")
+    assert refused.status_code == 403 and refused.json()["error"]["message"].endswith("cannot be removed.")

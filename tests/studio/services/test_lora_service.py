@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipelines.contract import GenerationRequest, InvalidRequest, LoraUse, NotFound
+from pipelines.contract import GenerationRequest, InvalidRequest, LoraUse, NotAllowed, NotFound
+from pipelines.lora.catalogue import shipped
 from studio.services.loras import LoraPreset
 from tests.pipelines.lora.test_lora_file import halves, named, write
 from tests.studio.rooms import OWNER
@@ -18,11 +19,39 @@ def lora(folder: Path, name: str = "Neon", seed: int = 0, layout: str = "diffuse
     return write(folder / f"{name}.safetensors", named(layout, halves(seed)), {"trigger_words": "neon glow"})
 
 
+def own(studio, owner: str = OWNER, **choice: str) -> list:
+    """The owner's LoRAs without those that came with the studio."""
+    return [each for each in studio.loras.list(owner, **choice) if not each.is_shipped]
+
+
+def test_those_that_came_with_the_studio_are_everybodys_and_stay(idle, tmp_path):
+    for owner in (OWNER, "somebody"):
+        found = [each for each in idle.loras.list(owner) if each.is_shipped]
+        assert [each.reference for each in found] == [*shipped()] and found
+    one = found[0]
+    assert idle.loras.get(OWNER, one.reference) == one and one.has_preview and one.description and one.created_at is None
+    assert idle.loras.preview(one.reference).read_bytes()[4:8] == b"ftyp"
+    with pytest.raises(NotAllowed, match="cannot be removed"):
+        idle.loras.remove(OWNER, one.reference)
+    with pytest.raises(NotFound):
+        idle.loras.preview("lora:" + "0" * 64)
+    uses = (LoraUse(lora=one.reference, weight=0.5),)
+    idle.loras.save_preset("somebody", LoraPreset(name="mine", uses=uses))
+    mine = idle.loras.add(OWNER, shipped()[one.reference].path, name="A copy")
+    assert mine.reference == one.reference and [each.name for each in own(idle)] == ["A copy"]
+    idle.loras.remove(OWNER, one.reference)
+    assert own(idle) == [] and idle.loras.get(OWNER, one.reference) == one
+    idle.jobs.submit("somebody", GenerationRequest(prompt="a red ball", loras=uses))
+    assert idle._desk.claim().sources == {one.reference: shipped()[one.reference].path}
+    with pytest.raises(InvalidRequest, match="not for ltx-2"):
+        idle.jobs.submit(OWNER, GenerationRequest(prompt="a red ball", model="ltx-2", loras=uses))
+
+
 def test_a_file_is_kept_with_what_it_is(idle, tmp_path):
     kept = idle.loras.add(OWNER, lora(tmp_path))
     assert "pocket" in kept.models and kept.name == "Neon" and kept.ranks == (4,) and kept.layers == 3
-    assert kept.trigger_words == ("neon glow",) and idle.loras.list(OWNER) == [kept]
-    assert idle.loras.list(OWNER, model="pocket") == [kept] and idle.loras.list(OWNER, model="ltx-2") == []
+    assert kept.trigger_words == ("neon glow",) and own(idle) == [kept]
+    assert own(idle, model="pocket") == [kept] and idle.loras.list(OWNER, model="ltx-2") == []
     path = idle.settings.loras_dir / f"{kept.reference[5:]}.safetensors"
     assert path.read_bytes() == (tmp_path / "Neon.safetensors").read_bytes()
 
@@ -36,7 +65,7 @@ def test_owners_see_their_own_and_share_the_file(idle, tmp_path):
     idle.loras.add("somebody", path, name="../../mine\n")
     assert idle.loras.get("somebody", reference).name == "_.._mine_"
     idle.loras.remove(OWNER, reference)
-    assert idle.loras.list(OWNER) == [] and len([*idle.settings.loras_dir.iterdir()]) == 1
+    assert own(idle) == [] and len([*idle.settings.loras_dir.iterdir()]) == 1
     idle.loras.remove("somebody", reference)
     assert not [*idle.settings.loras_dir.iterdir()]
 
@@ -48,7 +77,7 @@ def test_what_fits_no_model_leaves_nothing_behind(idle, tmp_path):
     (tmp_path / "p.safetensors").write_bytes(b"\x80\x04K\x01.")
     with pytest.raises(InvalidRequest, match="pickle"):
         idle.loras.add(OWNER, tmp_path / "p.safetensors")
-    assert idle.loras.list(OWNER) == [] and not idle.settings.loras_dir.exists()
+    assert own(idle) == [] and not idle.settings.loras_dir.exists()
 
 
 def test_pairs_are_compared(idle, tmp_path):
