@@ -70,7 +70,7 @@ def write_clip(path: Path, frames: np.ndarray | None, sound: Sound | None, origi
     take it, leaving nothing behind.
     """
     request = origin.request
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = part_of(path, os.getpid())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
@@ -89,6 +89,11 @@ def write_clip(path: Path, frames: np.ndarray | None, sound: Sound | None, origi
     finally:
         with suppress(OSError):  # a read-only disk refuses even this, and its own error says more
             temporary.unlink(missing_ok=True)
+
+
+def part_of(path: Path, process_id: int) -> Path:
+    """Where ``write_clip`` in that process keeps the clip for ``path`` until it is complete."""
+    return path.with_name(f".{path.stem}.{process_id}.part{path.suffix}")
 
 
 def _encode(container: Any, frames: np.ndarray | None, sound: Sound | None, request: AnyRequest) -> None:
@@ -218,11 +223,12 @@ def read_media(path: Path) -> Media:
         audio = next(iter(container.streams.audio), None)
         pictures = [_rgb(frame) for frame in container.decode(video)] if video else []
         frame_rate = float(video.average_rate) if video else None
-    sound = _read_sound(path) if audio else None
+    sound = read_sound(path) if audio else None
     return Media(np.stack(pictures) if pictures else None, sound, frame_rate)
 
 
-def _read_sound(path: Path) -> Sound:
+def read_sound(path: Path) -> Sound:
+    """Decode the sound of a clip that has one, as ``read_media`` does, and leave its picture alone."""
     with opened(path) as container:
         stream = container.streams.audio[0]
         parts, start = [], None

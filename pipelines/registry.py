@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipelines.contract import MAX_SEED, ClipRequest, EditRequest, InvalidRequest, ModelNotFound
+from pipelines.contract import MAX_SEED, ClipRequest, EditRequest, ImportRequest, InvalidRequest, ModelNotFound
 from pipelines.prompting.timeline import timeline_of
 from pipelines.vocabulary import Unknown, Vocabulary
 
@@ -283,6 +283,11 @@ class ModelCatalogue:
         An absent seed becomes a random one, so that the stored request makes the same clip again. Raises
         ``InvalidRequest`` with the nearest setting that the model can do, or ``ModelNotFound``.
         """
+        if isinstance(request, ImportRequest):
+            raise InvalidRequest(
+                "kind is 'import': the clip was opened from a file, so there are no settings to make it again; edit it instead.",
+                field="kind",
+            )
         spec = self.get(request.model)
         defaults = {name: value for name, value in vars(spec.defaults).items() if getattr(request, name) is None}
         if request.num_inference_steps is not None and request.sigmas is None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.clip_io import read_media, read_request
-from pipelines.contract import InvalidRequest, StudioError
+from pipelines.contract import ImportRequest, InvalidRequest, StudioError
 from pipelines.metrics.card import quality_card
 from pipelines.metrics.catalogue import BY_NAME, GROUPS, METRICS, Metric
 from pipelines.registry import ModelCatalogue, ModelSpec
@@ -77,6 +77,8 @@ def measured_file(path: Path) -> dict[str, float]:
     try:
         request, _ = read_request(path)
     except InvalidRequest:  # a film from elsewhere: measured all the same, but for what nobody asked of it
+        return quality_card(media, None, None)
+    if isinstance(request, ImportRequest):
         return quality_card(media, None, None)
     return quality_card(media, request, _known(request.model))
 
