@@ -116,6 +116,7 @@
     axis.setAttribute("aria-valuemax", String(last()));
     axis.setAttribute("aria-valuenow", String(now.frame));
     axis.setAttribute("aria-valuetext", `frame ${now.frame}, ${clock(now.frame)}`);
+    studio.editing.moved?.(now.clip, now.frame);
   }
 
   function drawRange() {
@@ -346,7 +347,7 @@
         if (!FINAL.includes(fresh.state)) return;
         mine.close();
         progress.hidden = true;
-        if (fresh.state === "done") open(fresh.result.id, { keepTool: true });
+        if (fresh.state === "done") open(fresh.result.id, { keepTool: true }).then(() => studio.clipEdited(fresh.result));
         else if (fresh.error) toast(fresh.error.message, { kind: "bad", seconds: 10 });
       });
   }
@@ -417,7 +418,7 @@
         "div", { class: "edit-desk" },
         h(
           "section", { class: "edit-view", "aria-label": "Clip and time axis" },
-          h("div", { class: "edit-bar" }, title, undo, redo, flip, exporting),
+          h("div", { class: "edit-bar" }, title, undo, redo, flip, exporting, studio.openVideo()),
           h("div", { class: "screen" }, video, paper, badge),
           controls, rail, takes,
         ),
@@ -436,7 +437,7 @@
       }), { text: true, class: "button primary" });
     root.replaceChildren(
       h("div", { class: "empty" }, icon("film"), h("h2", {}, "Choose a clip to edit"),
-        h("p", {}, "Press Edit beside a clip in Create or in the Library. Mark a range, retake it from new words, paint on a frame, extend it, loop it: the clip itself always stays as it was."), first),
+        h("p", {}, "Press Edit beside a clip in Create or in the Library. Mark a range, retake it from new words, paint on a frame, extend it, loop it: the clip itself always stays as it was."), first, studio.openVideo()),
     );
   }
 
@@ -453,11 +454,11 @@
     },
     jump: show,
   });
-  studio.editing = { video, paper, now };
+  studio.editing = { video, paper, now, show };
   studio.editClip = (clip) => {
     document.querySelector('[role=tab][data-tab-id="edit"]')?.click();
-    const begin = () => (root ? open(clip.id) : setTimeout(begin, 50));
-    begin();
+    const begin = () => (root ? open(clip.id) : new Promise((soon) => setTimeout(soon, 50)).then(begin));
+    return begin();
   };
   new ResizeObserver(() => now.clip && drawWave()).observe(rail);
   places.edit = (element) => {

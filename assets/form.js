@@ -113,9 +113,11 @@
 
   function takeFile(file) {
     if (file.type.startsWith("image/")) studio.useAsFirstFrame?.(file);
+    else if (file.name.toLowerCase().endsWith(".safetensors")) studio.importStyle?.(file);
+    else if (file.name.toLowerCase().endsWith(".aiprod")) studio.importProject?.(file);
     else if (file.type === "video/mp4" || file.name.toLowerCase().endsWith(".mp4")) restoreFile(file);
     else
-      toast(`${file.name} is neither an MP4 clip nor a PNG, JPEG or WebP image; drop one of those.`, { kind: "bad" });
+      toast(`${file.name} is no MP4 clip, no PNG, JPEG or WebP image, no LoRA and no project; drop one of those.`, { kind: "bad" });
   }
 
   const veil = h(
@@ -126,7 +128,7 @@
       {},
       icon("file"),
       h("b", {}, "Drop it here"),
-      h("span", {}, "A clip sets the form as it was made. An image becomes the first frame."),
+      h("span", {}, "A clip sets the form as it was made. An image becomes the first frame, a LoRA a style."),
     ),
   );
   let depth = 0;

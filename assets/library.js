@@ -211,6 +211,7 @@
     num_frames: "Frames",
     frame_rate: "Frame rate",
     upscale: "Enlarged",
+    effort: "Effort",
     num_inference_steps: "Steps",
     sigmas: "Noise schedule",
     guidance_scale: "Picture guidance",
@@ -223,6 +224,8 @@
     audio_guidance_rescale: "Sound level rescue",
     crf: "Video compression (CRF)",
     audio_bitrate_kbps: "Sound bitrate",
+    file_name: "File",
+    file_sha256: "SHA-256 of the file",
   };
 
   const KINDS = { video_and_audio: "picture + sound", video: "picture only", audio: "sound only" };
@@ -234,7 +237,7 @@
     ];
     for (const [name, value] of Object.entries(clip.request)) {
       if (["kind", "height", "width", "prompt"].includes(name) || value === null || value === "") continue;
-      if (name === "upscale" && value === 1) continue;
+      if ((name === "upscale" && value === 1) || (name === "effort" && value === "quality")) continue;
       rows.push([
         LABELS[name] ?? name,
         Array.isArray(value)
@@ -293,7 +296,7 @@
         studio.showClip(clip);
         studio.restoreRequest(clip.request);
       },
-      { text: true, class: "button primary" },
+      { text: true, class: "button primary", hidden: clip.request.kind === "import" },
     );
     const cut = button("Edit the clip", "cut", () => {
       detail.close();

@@ -47,6 +47,7 @@
   const hud = h(
     "div",
     { class: "hud", hidden: true },
+    studio.curves,
     h("div", { class: "hud-line" }, hudStage, hudStep, hudLeft),
     bar,
   );
@@ -184,9 +185,11 @@
         }),
       { "aria-pressed": String(clip.favourite), "data-key": "heart" },
     );
+    const isForeign = clip.request.kind === "import"; // nothing was set to make it
     const again = button("Use these settings", "reuse", () => studio.restoreRequest(clip.request), {
       text: true,
       class: "button small",
+      hidden: isForeign,
     });
     const save = studio.downloadLink(clip);
     const cut = button("Edit", "cut", () => studio.editClip(clip), { text: true, class: "button small" });
@@ -199,7 +202,7 @@
         h(
           "span",
           {},
-          `${words.when(clip.created_at)} · ${words.size(clip)} · ${words.seconds(clip.duration_s)} · seed ${clip.request.seed}`,
+          `${words.when(clip.created_at)} · ${words.size(clip)} · ${words.seconds(clip.duration_s)} · ${isForeign ? "from a file" : `seed ${clip.request.seed}`}`,
         ),
       ),
       h("div", { class: "caption-tools" }, keep, save, cut, again),
@@ -234,7 +237,7 @@
     if (!now.job || FINAL.includes(now.job.state) || document.hidden) return;
     const id = now.job.id;
     const source = (now.source = new EventSource(`/api/v1/jobs/${id}/events`));
-    for (const kind of ["state", "progress", "preview", ...FINAL]) {
+    for (const kind of ["state", "progress", "preview", "metric", ...FINAL]) {
       source.addEventListener(kind, (event) => {
         if (now.job?.id === id) showJob(JSON.parse(event.data).job);
       });
@@ -276,6 +279,7 @@
     bar.setAttribute("aria-valuenow", String(percent));
     bar.setAttribute("aria-valuetext", `${stage}, ${percent} percent`);
     bar.firstChild.style.width = `${percent}%`;
+    studio.drawCurves(at);
     const version = at?.preview_version ?? 0;
     if (version > Number(preview.dataset.version)) loadPreview(job.id, version);
     if (preview.getAttribute("src")) reveal(preview, hud);

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import diffusers
 import numpy as np
 import torch
+import transformers
 from diffusers.pipelines.ltx2.utils import apply_image_conditioning_crf
 from diffusers.video_processor import VideoProcessor
 from PIL import Image
 
 from pipelines.models.ltx2.latents import Canvas, normalize_video, pack_video
 from pipelines.models.ltx2.load import LTX2Model
+from pipelines.optimize.conditioning_cache import Key
 
 _UNHEEDED = 1e-6  # the smallest share of a text: its logarithm has to stay finite in half precision
 
@@ -36,6 +39,10 @@ class TextConditioning:
     audio_BSD: torch.Tensor
     mask_BS: torch.Tensor
     attention: Attention | None = None
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What one text is made of, by field."""
+        return {"video_BSD": self.video_BSD, "audio_BSD": self.audio_BSD, "mask_BS": self.mask_BS}
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ def encode_prompt(model: LTX2Model, text: str) -> TextConditioning:
 
     Source: ``LTX2Pipeline._get_gemma_prompt_embeds`` of diffusers 0.42.1 (left padding, every layer's states packed).
     """
-    tokenizer = model.tokenizer
+    tokenizer, text_encoder = model.text.tokenizer, model.text.text_encoder
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -75,10 +82,16 @@ def encode_prompt(model: LTX2Model, text: str) -> TextConditioning:
         add_special_tokens=True,
         return_tensors="pt",
     ).to(model.device)
-    encoded = model.text_encoder(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask, output_hidden_states=True)
-    states_BSD = torch.stack(encoded.hidden_states, dim=-1).flatten(2, 3).to(model.text_encoder.dtype)
-    video, audio, mask = model.connectors(states_BSD, tokens.attention_mask, padding_side="left")
+    encoded = text_encoder(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask, output_hidden_states=True)
+    states_BSD = torch.stack(encoded.hidden_states, dim=-1).flatten(2, 3).to(text_encoder.dtype)
+    video, audio, mask = model.text.connectors(states_BSD, tokens.attention_mask, padding_side="left")
     return TextConditioning(video, audio, mask)
+
+
+def key_of(model: LTX2Model, text: str) -> Key:
+    """Names what ``encode_prompt`` gives."""
+    software = f"torch {torch.__version__}, transformers {transformers.__version__}, diffusers {diffusers.__version__}"
+    return Key(text.strip(), model.text_sha256, str(model.dtype), model.device.type, software)
 
 
 def over_time(texts: Sequence[TextConditioning], shares: Shares) -> TextConditioning:

@@ -94,6 +94,16 @@ class Modality(StrEnum):
     AUDIO = "audio"
 
 
+class Effort(StrEnum):
+    """How much of a clip's denoising is foretold from the steps before instead of computed."""
+
+    QUALITY = "quality"
+    BALANCED = "balanced"
+    FAST = "fast"
+    MOTION = "motion"
+    SPEECH = "speech"
+
+
 class Request(BaseModel):
     """Base of every request: frozen, strict about unknown fields, finite numbers only."""
 
@@ -152,6 +162,12 @@ class ClipRequest(Request):
     """Frames a second."""
     upscale: Literal[1, 2, 4] | None = _setting(None, "Enlarge", labels=("off", "2x", "4x"))
     """Draws the finished picture two or four times as wide and high, for models that come with an upscaler."""
+    effort: Effort = _setting(
+        Effort.QUALITY,
+        "Effort",
+        labels=("quality: all computed", "balanced", "fast", "fast, picture first", "fast, sound first"),
+    )
+    """Above quality, steps whose outcome can be foretold from those before are not computed."""
     seed: int | None = _setting(None, "Seed", advanced=False, ge=0, le=MAX_SEED)
     """The number that all chance comes from: the same seed and settings give the same clip again."""
     num_inference_steps: int | None = _setting(None, "Steps", ge=1, le=200)
@@ -266,8 +282,23 @@ class EditRequest(ClipRequest):
         return (self.source, *self.edit.sources())
 
 
-AnyRequest = Annotated[GenerationRequest | EditRequest, Field(discriminator="kind")]
-_ANY_REQUEST: TypeAdapter[GenerationRequest | EditRequest] = TypeAdapter(AnyRequest)
+class ImportRequest(ClipRequest):
+    """What a clip says about itself that was not made here but opened from somebody's file; it cannot be run.
+
+    ``model`` is the one that the file was made to fit, and that edits of the clip begin with.
+    """
+
+    kind: Literal["import"] = "import"
+    """A clip from a file."""
+    file_name: str = Field(min_length=1, max_length=255)
+    """What the file was called."""
+    file_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """The hash of the file as it came."""
+
+
+AnyRequest = Annotated[GenerationRequest | EditRequest | ImportRequest, Field(discriminator="kind")]
+_ANY_REQUEST: TypeAdapter[GenerationRequest | EditRequest | ImportRequest] = TypeAdapter(AnyRequest)
+_KINDS: dict[str, type[GenerationRequest | EditRequest | ImportRequest]] = {"edit": EditRequest, "import": ImportRequest}
 
 
 @dataclass(frozen=True)
@@ -329,14 +360,15 @@ Event = Progress | Preview | Metric | Done
 Events = Iterator[Event]
 
 
-def parse_request(body: object) -> GenerationRequest | EditRequest:
+def parse_request(body: object) -> GenerationRequest | EditRequest | ImportRequest:
     """A request from untrusted JSON, ``kind`` "generate" where it is left out.
 
     Raises ``InvalidRequest`` with one sentence that names the field.
     """
+    kind = body.get("kind") if isinstance(body, dict) else None
+    request = _KINDS.get(kind, GenerationRequest) if isinstance(kind, str) else GenerationRequest
     try:
-        is_edit = isinstance(body, dict) and body.get("kind") == "edit"
-        return EditRequest.model_validate(body) if is_edit else GenerationRequest.model_validate(body)
+        return request.model_validate(body)
     except ValidationError as error:
         raise invalid_request(error) from None
 
@@ -349,7 +381,7 @@ def parse_generation(body: object) -> GenerationRequest:
         raise invalid_request(error) from None
 
 
-def stored_request(text: str) -> GenerationRequest | EditRequest:
+def stored_request(text: str) -> GenerationRequest | EditRequest | ImportRequest:
     """A request as the studio itself wrote it down."""
     return _ANY_REQUEST.validate_json(text)
 

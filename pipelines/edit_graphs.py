@@ -69,6 +69,7 @@ def imagined(request: EditRequest, plan: EditPlan, weights: str) -> dict[str, No
         given=Wire(node="given"),
         change=request.edit.change if isinstance(request.edit, Keyframes | Region) else 1.0,
         previews=not plan.video.is_empty,
+        start_s=window.start / plan.shape.frame_rate,
     )
     wants_video, wants_audio = not plan.video.is_empty, not plan.audio.is_empty
     if wants_video:

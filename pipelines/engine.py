@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
+import logging
+import math
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,13 @@ from pipelines.contract import (
     Metric,
     Modality,
     OutOfMemory,
+    Progress,
 )
 from pipelines.edit_graphs import enlarged, imagined, plain_edit
 from pipelines.editing.request import planned
 from pipelines.editing.shape import shape_of
 from pipelines.edits import Enlarge
-from pipelines.graph import Graph, Node, NodeCache, Wire, execute
+from pipelines.graph import Graph, Node, NodeCache, Wire, execute, signatures
 from pipelines.models.manifest import Weights, checked
 from pipelines.nodes.decode import DecodeAudio, DecodeVideo
 from pipelines.nodes.denoise import Denoise
@@ -39,19 +40,13 @@ from pipelines.nodes.encode_prompt import EncodePrompt
 from pipelines.nodes.encode_timeline import encoder_of
 from pipelines.nodes.mux import Mux
 from pipelines.nodes.upscale import Upscale
+from pipelines.optimize.conditioning_cache import ConditioningCache
+from pipelines.optimize.gauge import gauge_of, weighed
+from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work, is_shortage, thrift_for, widths_of
 from pipelines.registry import ModelCatalogue, ModelSpec
+from pipelines.version import code_version as code_version
 
-VERSION = "0.1.0"
-
-
-@cache
-def code_version() -> str:
-    """The release, and the commit where the code runs from a checkout."""
-    root = Path(__file__).parent.parent
-    if not (root / ".git").exists():
-        return VERSION
-    described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=False)
-    return f"{VERSION}+{described.stdout.strip()}" if described.returncode == 0 else VERSION
+_log = logging.getLogger(__name__)
 
 
 def text_to_clip(request: GenerationRequest, weights: str, path: Path, upscaler: Weights | None = None) -> dict[str, Node]:
@@ -103,13 +98,25 @@ def _upscale(request: GenerationRequest, upscaler: Weights) -> Upscale:
 class Engine:
     """Runs requests on one device, keeping the model and recent results at hand."""
 
-    def __init__(self, catalogue: ModelCatalogue, *, media_dir: Path, device: str = "auto") -> None:
+    def __init__(
+        self,
+        catalogue: ModelCatalogue,
+        *,
+        media_dir: Path,
+        device: str = "auto",
+        conditionings: ConditioningCache | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._media_dir = media_dir
         self.device = torch.device(_best_device() if device == "auto" else device)
         self.cache = NodeCache()
+        self.conditionings = conditionings or ConditioningCache()
         self._loaded: dict[str, Any] = {}
         self._sources: Mapping[str, Path] = {}
+        self._keys: frozenset[str] = frozenset()
+        self._ran_short: dict[str, int] = {}
+        self._gauge = gauge_of(self.device)
+        self.thrift = PLENTY
 
     def model(self, model_id: str) -> Any:
         """The loaded model; another model that was loaded is let go first. Raises ``ModelNotFound``."""
@@ -145,19 +152,61 @@ class Engine:
         Raises ``ModelNotFound``, ``OutOfMemory``, ``InvalidRequest`` or ``StorageFull``.
         """
         self._sources = sources or {}
+        yield from weighed(self._surviving(request, path), self._gauge, self.device.type)
+
+    def _surviving(self, request: AnyRequest, path: Path) -> Generator[Event, None, None]:
+        """The run; where memory runs out, once more from the last finished stage, sparingly and with nothing else kept."""
+        self.thrift = self._foreseen(request)
         try:
-            yield from self._generate(request, path) if isinstance(request, GenerationRequest) else self._edit(request, path)
-        except (torch.OutOfMemoryError, MemoryError) as error:
+            yield from self._made(request, path)
+            return
+        except (MemoryError, RuntimeError) as error:
+            if not is_shortage(error):
+                raise
+            _log.warning("out of memory (%s): the run goes on from its last finished stage, in smaller steps", str(error)[:200])
+        # Out here the exception is gone, and with it the frames that held what did not fit.
+        yield Progress("make room", 0, 1)
+        self.thrift = SPARING
+        self.cache.keep(self._keys)
+        self.conditionings.shed()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        yield Progress("make room", 1, 1)
+        yield Metric(f"memory.{self.device.type}.short", 1.0)
+        try:
+            yield from self._made(request, path)
+        except (MemoryError, RuntimeError) as error:
+            if not is_shortage(error):
+                raise
             self.cache.clear()
             raise OutOfMemory(
-                f"{request.width}x{request.height}, {request.num_frames} frames need more memory than {self.device} has free: "
-                "make the clip smaller or shorter.",
+                f"num_frames is {request.num_frames}; at {request.width}x{request.height} that takes more memory than is free on "
+                f"{self.device}, in smaller steps too: make the clip smaller or shorter.",
                 field="num_frames",
             ) from error
+        self._ran_short[request.model] = min(_pixels(request), self._ran_short.get(request.model, _pixels(request)))
+
+    def _foreseen(self, request: AnyRequest) -> Thrift:
+        """How sparingly to begin: as it had to be done before for less, or as what is free now suggests."""
+        if _pixels(request) >= self._ran_short.get(request.model, math.inf):
+            return SPARING
+        if self._gauge is None or not isinstance(request, GenerationRequest):
+            return PLENTY
+        model = MemoryModel(widths_of(self._catalogue.get(request.model), self.device.type), self.device.type)
+        return thrift_for(model.predict(Work.of(request)), self._gauge.free())
+
+    def _made(self, request: AnyRequest, path: Path) -> Generator[Event, None, None]:
+        if isinstance(request, GenerationRequest):
+            yield from self._generate(request, path)
+        else:
+            assert isinstance(request, EditRequest), "ModelCatalogue.complete lets nothing else through"
+            yield from self._edit(request, path)
 
     def _generate(self, request: GenerationRequest, path: Path) -> Generator[Event, None, None]:
         model = self.model(request.model)
-        graph: Graph = text_to_clip(request, model.sha256, path, self._upscaler(request))
+        graph = text_to_clip(request, model.sha256, path, self._upscaler(request))
+        if not self.thrift.previews:
+            graph["denoise"] = graph["denoise"].model_copy(update={"previews": False})
         yield from self._finish(graph, request, path, _Maker(model.sha256, model.sample_rate))
 
     def _edit(self, request: EditRequest, path: Path) -> Generator[Event, None, None]:
@@ -188,6 +237,7 @@ class Engine:
 
     def _finish(self, graph: Graph, request: AnyRequest, path: Path, maker: _Maker) -> Generator[Event, None, None]:
         seconds: dict[str, float] = {}
+        self._keys = frozenset(signatures(graph, "mux").values())
         measurements = yield from _recorded(execute(graph, "mux", self, self.cache), seconds)
         for name, value in measurements.items():
             yield Metric(name, value)
@@ -209,7 +259,7 @@ def _recorded(events: Generator[Event, None, Any], seconds: dict[str, float]) ->
                 event = next(events)
             except StopIteration as finished:
                 return finished.value
-            if isinstance(event, Metric):
+            if isinstance(event, Metric) and event.name.startswith("seconds."):
                 seconds[event.name.removeprefix("seconds.")] = round(event.value, 4)
             yield event
 
@@ -243,6 +293,13 @@ def _clip(request: AnyRequest, path: Path, maker: _Maker, seconds: dict[str, flo
         stage_seconds=seconds,
         measurements=measured,
     )
+
+
+def _pixels(request: AnyRequest) -> int:
+    """Of all frames, enlarged; 0 for an edit, whose shape is its source's."""
+    if not (request.height and request.width and request.num_frames):
+        return 0
+    return request.height * request.width * request.num_frames * (request.upscale or 1) ** 2
 
 
 def _best_device() -> str:

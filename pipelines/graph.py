@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -18,6 +18,8 @@ from typing import Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.contract import Event, Metric
+from pipelines.optimize.conditioning_cache import ConditioningCache
+from pipelines.optimize.memory import Thrift
 from pipelines.registry import ModelSpec
 
 
@@ -30,7 +32,10 @@ class Wire(BaseModel):
 
 
 class Context(Protocol):
-    """What a running node can reach."""
+    """What a running node can reach; ``thrift`` says how sparingly it uses memory, ``conditionings`` keeps encoded texts."""
+
+    thrift: Thrift
+    conditionings: ConditioningCache
 
     def model(self, model_id: str) -> Any:
         """The loaded model; loads it first when it is not."""
@@ -51,7 +56,7 @@ class Node(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
 
     cached: ClassVar[bool] = True
-    """Whether the value may be re-used; false for nodes that write files."""
+    """Whether the value may be re-used; false for nodes that write files, or whose values are kept elsewhere."""
 
     def wires(self) -> dict[str, Wire]:
         """The fields that read another node, by field name."""
@@ -132,6 +137,11 @@ class NodeCache:
         self._values[signature] = (value, _size_bytes(value))
         while len(self._values) > 1 and sum(size for _, size in self._values.values()) > self.limit_bytes:
             self._values.popitem(last=False)
+
+    def keep(self, signatures: Iterable[str]) -> None:
+        """Forget everything else, to give memory back."""
+        kept = set(signatures)
+        self._values = OrderedDict((key, value) for key, value in self._values.items() if key in kept)
 
     def clear(self) -> None:
         """Forget everything, for instance to give memory back."""

@@ -6,9 +6,23 @@ Each guidance adds a delta to the clean-sample prediction ``x0`` (LTX-2's multi-
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 import torch
+
+
+class Branch(Enum):
+    """One of the predictions that a step is made of."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    """Under the negative prompt."""
+    PERTURBED = "perturbed"
+    """With perturbed self-attention (STG)."""
+    ISOLATED = "isolated"
+    """With streams that do not hear each other."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +33,18 @@ class Scales:
     stg: float = 0.0
     modality: float = 1.0
     rescale: float = 0.0
+
+    def weight(self, branch: Branch) -> float:
+        """What the difference between the positive prediction and that of ``branch`` is multiplied with."""
+        match branch:
+            case Branch.NEGATIVE:
+                return self.guidance - 1
+            case Branch.PERTURBED:
+                return self.stg
+            case Branch.ISOLATED:
+                return self.modality - 1
+            case Branch.POSITIVE:
+                return 1.0
 
 
 @dataclass(frozen=True)
@@ -32,39 +58,21 @@ class Guidance:
     @property
     def needs_negative(self) -> bool:
         """Whether the negative prompt is evaluated."""
-        return self.video.guidance > 1 or self.audio.guidance > 1
+        return Branch.NEGATIVE in self.branches
 
     @property
-    def needs_perturbed(self) -> bool:
-        """Whether the pass with perturbed self-attention is evaluated."""
-        return self.video.stg > 0 or self.audio.stg > 0
-
-    @property
-    def needs_isolated(self) -> bool:
-        """Whether the pass in which the streams do not hear each other is evaluated."""
-        return self.video.modality > 1 or self.audio.modality > 1
+    def branches(self) -> tuple[Branch, ...]:
+        """What is evaluated beside the positive prompt: what has a weight above 0 in either stream."""
+        others = (Branch.NEGATIVE, Branch.PERTURBED, Branch.ISOLATED)
+        return tuple(branch for branch in others if max(self.video.weight(branch), self.audio.weight(branch)) > 0)
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """Clean-sample predictions of one stream, ``[B, N, D]``; an evaluation that was not needed is ``None``."""
-
-    positive: torch.Tensor
-    negative: torch.Tensor | None = None
-    perturbed: torch.Tensor | None = None
-    isolated: torch.Tensor | None = None
-
-
-def guide(x0: Predictions, scales: Scales) -> torch.Tensor:
-    """The guided clean-sample prediction of one stream, ``[B, N, D]``."""
-    guided = x0.positive
-    if x0.negative is not None:
-        guided = guided + (scales.guidance - 1) * (x0.positive - x0.negative)
-    if x0.perturbed is not None:
-        guided = guided + scales.stg * (x0.positive - x0.perturbed)
-    if x0.isolated is not None:
-        guided = guided + (scales.modality - 1) * (x0.positive - x0.isolated)
-    return rescale(guided, x0.positive, scales.rescale)
+def guide(positive_BND: torch.Tensor, away: Mapping[Branch, torch.Tensor], scales: Scales) -> torch.Tensor:
+    """The guided clean-sample prediction of one stream, ``[B, N, D]``, from how far the positive one is ``away`` from others."""
+    guided = positive_BND
+    for branch, difference in away.items():
+        guided = guided + scales.weight(branch) * difference
+    return rescale(guided, positive_BND, scales.rescale)
 
 
 def rescale(guided: torch.Tensor, positive: torch.Tensor, strength: float) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,37 +11,14 @@ import numpy as np
 import torch
 from diffusers.pipelines.ltx2.pipeline_ltx2 import calculate_shift
 from diffusers.utils.torch_utils import randn_tensor
-from torch.nn.functional import pad
 
-from pipelines.conditioning import Given, Kept, TextConditioning
-from pipelines.guidance import Guidance, Predictions, guide
+from pipelines.conditioning import Given, Kept
+from pipelines.guidance import Branch, guide
 from pipelines.models.ltx2.latents import Canvas, pack_audio, pack_video
 from pipelines.models.ltx2.load import LTX2Model
-
-_MASKED = -10000.0  # what diffusers adds to the logits of a masked token
-_Both = tuple[torch.Tensor | None, torch.Tensor | None]
-
-
-@dataclass(frozen=True)
-class Steering:
-    """Everything that shapes a run beside the noise; ``negative`` is needed where guidance is above 1.
-
-    ``video`` and ``audio`` are what is given of either stream.
-    """
-
-    positive: TextConditioning
-    negative: TextConditioning | None = None
-    video: Kept | None = None
-    audio: Kept | None = None
-    guidance: Guidance = Guidance()
-
-
-@dataclass(frozen=True)
-class Latents:
-    """Packed, normalised latents of both streams: ``video_BND`` and ``audio_BND``."""
-
-    video_BND: torch.Tensor
-    audio_BND: torch.Tensor
+from pipelines.optimize.blocks import Both
+from pipelines.optimize.forecast import Forecast, Tolerance
+from pipelines.passes import Latents, Passes
 
 
 @dataclass(frozen=True)
@@ -51,88 +28,8 @@ class DenoiseStep:
     index: int
     total: int
     clean: Latents
-
-
-@dataclass
-class _Pass:
-    """The arguments of a step's transformer calls that do not change between steps."""
-
-    model: LTX2Model
-    canvas: Canvas
-    steering: Steering
-
-    def __post_init__(self) -> None:
-        transformer, canvas, device = self.model.transformer, self.canvas, self.model.device
-        self.video_coords = transformer.rope.prepare_video_coords(
-            1, canvas.frames, canvas.height, canvas.width, device, fps=canvas.frame_rate
-        )
-        self.audio_coords = transformer.audio_rope.prepare_audio_coords(1, canvas.audio_frames, device)
-
-    def velocity(
-        self, now: Latents, timestep: torch.Tensor, texts: Sequence[TextConditioning], **changes: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """One transformer call for a batch of ``texts`` over the same latents; velocities of both streams in fp32."""
-        batch, canvas, dtype = len(texts), self.canvas, self.model.dtype
-        timestep = timestep.expand(batch)
-        call = dict(
-            hidden_states=now.video_BND.to(dtype).expand(batch, -1, -1),
-            audio_hidden_states=now.audio_BND.to(dtype).expand(batch, -1, -1),
-            **_heard(texts, dtype),
-            timestep=timestep,
-            sigma=timestep,
-            num_frames=canvas.frames,
-            height=canvas.height,
-            width=canvas.width,
-            fps=canvas.frame_rate,
-            audio_num_frames=canvas.audio_frames,
-            video_coords=self.video_coords.expand(batch, *self.video_coords.shape[1:]),
-            audio_coords=self.audio_coords.expand(batch, *self.audio_coords.shape[1:]),
-            use_cross_timestep=self.model.spec.use_cross_timestep,
-            return_dict=False,
-        )
-        # Kept tokens are clean, so they stand at time 0 while the rest of the clip is at `timestep`.
-        streams = ("timestep", self.steering.video), ("audio_timestep", self.steering.audio)
-        if any(kept is not None for _, kept in streams):
-            call |= {name: timestep if kept is None else timestep.unsqueeze(-1) * (1 - kept.mask_BN) for name, kept in streams}
-        video, audio = self.model.transformer(**call | changes)
-        return video.float(), audio.float()
-
-
-def _heard(texts: Sequence[TextConditioning], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """A batch of texts as the transformer takes it; texts of unequal lengths are filled up with tokens that nobody heeds."""
-    if all(text.attention is None for text in texts):
-        video, audio, mask = (torch.cat([getattr(t, name) for t in texts]) for name in ("video_BSD", "audio_BSD", "mask_BS"))
-        return _as_arguments(video, audio, mask, mask)
-    longest = max(text.mask_BS.shape[1] for text in texts)
-    spare = [longest - text.mask_BS.shape[1] for text in texts]
-    video, audio = (
-        torch.cat([pad(getattr(text, name), (0, 0, 0, more)) for text, more in zip(texts, spare, strict=True)])
-        for name in ("video_BSD", "audio_BSD")
-    )
-
-    def logits(text: TextConditioning, name: str, tokens: int, more: int) -> torch.Tensor:
-        masked = _MASKED * (1 - text.mask_BS.to(dtype)).unsqueeze(1)
-        heeded = masked if text.attention is None else masked + getattr(text.attention, name).to(dtype)
-        return pad(heeded.expand(-1, tokens, -1), (0, more), value=_MASKED)
-
-    attention = next(text.attention for text in texts if text.attention is not None)
-    lengths = {"video_BNS": attention.video_BNS.shape[1], "audio_BLS": attention.audio_BLS.shape[1]}
-    masks = [
-        torch.cat([logits(text, name, tokens, more) for text, more in zip(texts, spare, strict=True)])
-        for name, tokens in lengths.items()
-    ]
-    return _as_arguments(video, audio, *masks)
-
-
-def _as_arguments(
-    video: torch.Tensor, audio: torch.Tensor, video_mask: torch.Tensor, audio_mask: torch.Tensor
-) -> dict[str, torch.Tensor]:
-    return {
-        "encoder_hidden_states": video,
-        "audio_encoder_hidden_states": audio,
-        "encoder_attention_mask": video_mask,
-        "audio_encoder_attention_mask": audio_mask,
-    }
+    evaluations: int
+    """Samples that went through the transformer so far."""
 
 
 def noise(model: LTX2Model, canvas: Canvas, seed: int) -> Latents:
@@ -164,31 +61,49 @@ def schedule(model: LTX2Model, video_tokens: int, *, steps: int, sigmas: Sequenc
     return scheduler
 
 
-@torch.inference_mode()
-def predict(run: _Pass, now: Latents, timestep: torch.Tensor, sigma: torch.Tensor) -> Latents:
-    """The guided clean-sample predictions of both streams at one noise level."""
-    steering, guidance = run.steering, run.steering.guidance
+class Predictor:
+    """The guided clean-sample predictions of a run's steps; what ``tolerance`` allows is foretold instead of computed."""
 
-    def clean(velocities: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        return now.video_BND - velocities[0] * sigma, now.audio_BND - velocities[1] * sigma
+    def __init__(self, passes: Passes, tolerance: Tolerance | None = None) -> None:
+        self._passes, self._guidance = passes, passes.steering.guidance
+        every = (Branch.POSITIVE, *self._guidance.branches)
+        self._forecasts = {branch: Forecast(tolerance) for branch in every} if tolerance else {}
+        self.evaluations = 0
+        """Samples that went through the transformer so far."""
 
-    negative: _Both = (None, None)
-    perturbed: _Both = (None, None)
-    isolated: _Both = (None, None)
-    if guidance.needs_negative:
-        assert steering.negative is not None, "guidance above 1 needs an encoded negative prompt"
-        both = clean(run.velocity(now, timestep, [steering.negative, steering.positive]))
-        negative, positive = (both[0][:1], both[1][:1]), (both[0][1:], both[1][1:])
-    else:
-        positive = clean(run.velocity(now, timestep, [steering.positive]))
-    if guidance.needs_perturbed:
-        blocks = list(guidance.stg_blocks)
-        perturbed = clean(run.velocity(now, timestep, [steering.positive], spatio_temporal_guidance_blocks=blocks))
-    if guidance.needs_isolated:
-        isolated = clean(run.velocity(now, timestep, [steering.positive], isolate_modalities=True))
-    streams = zip(positive, negative, perturbed, isolated, strict=True)
-    video, audio = (Predictions(*stream) for stream in streams)
-    return Latents(guide(video, guidance.video), guide(audio, guidance.audio))
+    @torch.inference_mode()
+    def at(self, now: Latents, timestep: torch.Tensor, sigma: torch.Tensor, following: torch.Tensor) -> Latents:
+        """The prediction at ``sigma``, from which the run steps to ``following``.
+
+        The positive prediction is foretold where all others are, too; else each branch's difference to it is foretold or
+        computed by itself.
+        """
+        level, reach = float(sigma), float(1 - following / sigma)
+        good = {branch for branch, each in self._forecasts.items() if each.is_good(level, reach * self._weight(branch))}
+        if good and len(good) == len(self._forecasts):
+            told = {branch: each.at(level) for branch, each in self._forecasts.items()}
+            return self._guided(told.pop(Branch.POSITIVE), told)
+        clean = self._passes.clean(now, timestep, sigma, frozenset(self._guidance.branches) - good)
+        self.evaluations += len(clean)
+        positive = clean.pop(Branch.POSITIVE)
+        away = {branch: (positive[0] - video, positive[1] - audio) for branch, (video, audio) in clean.items()}
+        if self._forecasts:
+            size = float(positive[0].std()), float(positive[1].std())
+            for branch, value in {Branch.POSITIVE: positive, **away}.items():
+                self._forecasts[branch].add(level, value, size)
+        told = {branch: self._forecasts[branch].at(level) for branch in good - {Branch.POSITIVE}}
+        return self._guided(positive, {branch: (away | told)[branch] for branch in self._guidance.branches})
+
+    def _weight(self, branch: Branch) -> float:
+        """By how much an error of ``branch`` is multiplied on its way into the prediction."""
+        return max(1.0, self._guidance.video.weight(branch), self._guidance.audio.weight(branch))
+
+    def _guided(self, positive: Both, away: Mapping[Branch, Both]) -> Latents:
+        video, audio = self._guidance.video, self._guidance.audio
+        return Latents(
+            guide(positive[0], {branch: each[0] for branch, each in away.items()}, video),
+            guide(positive[1], {branch: each[1] for branch, each in away.items()}, audio),
+        )
 
 
 @torch.inference_mode()
@@ -216,25 +131,26 @@ def begun(scheduler: Any, noise: Latents, given: Given, change: float) -> tuple[
 
 
 def denoise(
-    model: LTX2Model, canvas: Canvas, start: Latents, steering: Steering, scheduler: Any, *, begin: int = 0
+    passes: Passes, start: Latents, scheduler: Any, *, begin: int = 0, tolerance: Tolerance | None = None
 ) -> Generator[DenoiseStep, None, Latents]:
     """From ``start``, which stands at the noise of step ``begin``, to clean packed latents; can be closed after every step.
 
-    Equal to ``LTX2Pipeline`` and, with a first frame, to ``LTX2ImageToVideoPipeline`` on the same weights.
+    Without a ``tolerance`` for foretold predictions equal to ``LTX2Pipeline`` and, with a first frame, to
+    ``LTX2ImageToVideoPipeline`` on the same weights.
     """
-    run = _Pass(model, canvas, steering)
+    steering, predictor = passes.steering, Predictor(passes, tolerance)
     audio_scheduler = copy.deepcopy(scheduler)  # each scheduler counts its own steps
     scheduler.set_begin_index(begin)
     audio_scheduler.set_begin_index(begin)
     now = Latents(_keep(steering.video, start.video_BND), _keep(steering.audio, start.audio_BND))
     total = len(scheduler.timesteps) - begin
     for index in range(begin, len(scheduler.timesteps)):
-        clean = predict(run, now, scheduler.timesteps[index], scheduler.sigmas[index])
+        clean = predictor.at(now, scheduler.timesteps[index], scheduler.sigmas[index], scheduler.sigmas[index + 1])
         now = Latents(
             _keep(steering.video, _advance(scheduler, index, now.video_BND, clean.video_BND)),
             _keep(steering.audio, _advance(audio_scheduler, index, now.audio_BND, clean.audio_BND)),
         )
-        yield DenoiseStep(index - begin + 1, total, clean)
+        yield DenoiseStep(index - begin + 1, total, clean, predictor.evaluations)
     return now
 
 

@@ -29,14 +29,18 @@ def main() -> None:
     from studio.cli_edit import commands
     from studio.cli_export import export
     from studio.cli_generate import command
+    from studio.cli_import import import_file
     from studio.cli_lora import app as lora
+    from studio.cli_project import app as project
     from studio.cli_prompt import prompt
 
     app.command("generate")(command())
     app.command("prompt")(prompt)
     app.add_typer(commands(), name="edit")
     app.command("export")(export)
+    app.command("import")(import_file)
     app.add_typer(lora, name="lora")
+    app.add_typer(project, name="project")
     app()
 
 

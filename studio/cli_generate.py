@@ -36,7 +36,14 @@ def command() -> Callable[..., None]:
 
     def generate(prompt: str, out: Path | None, as_json: bool, **given: Any) -> None:
         with failures(as_json):
-            clip, unknown = _make(prompt, out, as_json, {name: value for name, value in given.items() if value is not None})
+            only_forecast = given.pop("forecast")
+            said = {name: value for name, value in given.items() if value is not None}
+            if only_forecast:
+                from studio.cli_memory import say_forecast
+
+                say_forecast(prompt, said, as_json)
+                return
+            clip, unknown = _make(prompt, out, as_json, said)
             answer(_told(clip, unknown), as_json, lambda: _say(clip))
 
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -51,6 +58,12 @@ def command() -> Callable[..., None]:
             keyword,
             annotation=list[str] | None,
             default=typer.Option(None, "--lora", help="A LoRA as LORA or LORA:WEIGHT, a file or a kept one; may be repeated."),
+        ),
+        inspect.Parameter(
+            "forecast",
+            keyword,
+            annotation=bool,
+            default=typer.Option(False, "--forecast", help="Make nothing; say what the clip would take of the memory."),
         ),
         inspect.Parameter(
             "as_json",
@@ -96,33 +109,35 @@ def _choices(kind: Any) -> list[str | int]:
 def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> tuple[Clip, tuple[Unknown, ...]]:
     """The clip, and the words of its prompt that its model does not know; those are told before the work begins."""
     from pipelines.registry import ModelCatalogue
-    from studio.cli_lora import uses
+    from studio.cli_lora import Stack, stack_of
     from studio.workers.local import run_once
 
     settings = settings_with()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if "sigmas" in given:
-        given["sigmas"] = _numbers(given["sigmas"])
+        given["sigmas"] = noise_levels(given["sigmas"])
     frame, lora = given.pop("first_frame", None), given.pop("lora", None)
     with tempfile.TemporaryDirectory(prefix="studio-frame-") as folder:
         # Everything else is judged before the image is read, and the whole request before a process starts.
         parse_generation({"prompt": prompt, **given})
         if frame is not None:
             given["first_frame"] = stored_image(frame, Path(folder), settings, field="first_frame")
-        sources: dict[str, Path] = {}
+        stack = Stack([], {}, ())
         if lora:
-            model = given.get("model") or GenerationRequest.model_fields["model"].default
-            given["loras"], sources = uses(lora, model)
+            stack = stack_of(lora, given.get("model") or GenerationRequest.model_fields["model"].default)
+            given["loras"] = stack.uses
         catalogue = ModelCatalogue.with_folders(settings.models)
         request = catalogue.complete(parse_generation({"prompt": prompt, **given}))
         path = _target(out, request)
-        unknown = catalogue.get(request.model).unknown_words(request.prompt)
+        calls = {word for words in stack.trigger_words for word in words.lower().split()}  # what a LoRA brings is known to it
+        strange = catalogue.get(request.model).unknown_words(request.prompt)
+        unknown = tuple(each for each in strange if each.word.lower() not in calls)
         if unknown and not quiet:
             typer.echo(f"{request.model} does not know {_named(unknown)}.", err=True)
         media_dir = settings.media_dir if frame is not None and IMAGE_REFERENCE.fullmatch(frame) else Path(folder)
         with progress(quiet) as on_event:
-            made = run_once(settings, request, on_event, path=path, media_dir=media_dir, sources=sources)
+            made = run_once(settings, request, on_event, path=path, media_dir=media_dir, sources=stack.sources)
             return made, unknown
 
 
@@ -134,7 +149,8 @@ def _named(unknown: Sequence[Unknown]) -> str:
     return ", ".join(named[:-1]) + (" and " if len(named) > 1 else "") + named[-1]
 
 
-def _numbers(text: str) -> list[float]:
+def noise_levels(text: str) -> list[float]:
+    """The numbers of ``--sigmas``. Raises ``InvalidRequest``."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
@@ -196,11 +212,17 @@ def progress(quiet: bool) -> Iterator[OnEvent]:
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[seen]}"),
     )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("loading", total=1)
+        task = bar.add_task("loading", total=1, seen="")
+        seen: dict[str, str] = {}
 
         def show(event: Progress | Preview | Metric) -> None:
+            if isinstance(event, Metric) and event.name.startswith("live."):
+                name = event.name.removeprefix("live.")
+                seen[name] = f"{name} {event.value:.0%}" if name == "match" else f"{name} {event.value:.2f}"
+                bar.update(task, seen=" · ".join(seen.values()))
             if isinstance(event, Progress):
                 bar.update(task, description=event.stage, completed=event.step, total=max(1, event.total))
 

@@ -23,6 +23,8 @@ MAX_JSON_BYTES = 2 * 1024**2
 _MULTIPART_SLACK_BYTES = 64 * 1024
 _DRAIN_LIMIT_BYTES = 1024**3
 _UPLOADS = ("/api/v1/media", "/api/v1/restore")
+_VIDEOS = "/api/v1/videos"
+_PROJECTS = "/api/v1/projects/import"
 # What gradio's page calls. Left out on purpose: cancel and reset (they act on any session that is named),
 # stream, call and proxy, deep links, recordings, run history, monitoring and everything for developers.
 _GRADIO_API = re.compile(
@@ -92,9 +94,11 @@ class FrontDoor:
         return names - {""}
 
     def _limit(self, path: str) -> int:
+        if path.rstrip("/") == _VIDEOS:
+            return self._settings.max_video_bytes + _MULTIPART_SLACK_BYTES
         if path.rstrip("/") in _UPLOADS:
             return self._settings.max_upload_bytes + _MULTIPART_SLACK_BYTES
-        return MAX_JSON_BYTES
+        return self._settings.max_project_bytes if path.rstrip("/") == _PROJECTS else MAX_JSON_BYTES
 
     async def _pass_on(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         limit = self._limit(scope["path"])

@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipelines.contract import Conflict, InvalidRequest, NotFound, StudioError
+from pipelines.contract import Conflict, InvalidRequest, NotFound, StudioError, TooLarge, parse_generation
 from studio.settings import Settings
 from studio.storage.database import address_in
 from studio.studio import Studio
+
+_LONGEST_IMPORT_S = 1200  # others may be converting before it
 
 
 class Reached(Protocol):
@@ -28,6 +30,12 @@ class Reached(Protocol):
 
     def act(self, job_id: str, verb: str) -> None:
         """``cancel`` or ``retry`` a job."""
+
+    def import_video(self, path: Path, prompt: str | None, model: str | None) -> dict[str, Any]:
+        """Make a clip of a file; the clip and its notices as the API tells them."""
+
+    def forecast(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What a request will take of the memory, as the API tells it."""
 
     def loras(self) -> list[dict[str, Any]]:
         """The LoRAs as the API tells them."""
@@ -74,6 +82,14 @@ class _Here:
     def act(self, job_id: str, verb: str) -> None:
         getattr(self._studio.jobs, verb)(self._owner, job_id)
 
+    def import_video(self, path: Path, prompt: str | None, model: str | None) -> dict[str, Any]:
+        from studio.services.uploads import Upload
+
+        return self._studio.uploads.add(self._owner, Upload(path, path.name, prompt, model)).model_dump(mode="json")
+
+    def forecast(self, body: dict[str, Any]) -> dict[str, Any]:
+        return self._studio.forecasts.of(parse_generation(body)).model_dump(mode="json")
+
     def loras(self) -> list[dict[str, Any]]:
         return [lora.model_dump(mode="json") for lora in self._studio.loras.list(self._owner)]
 
@@ -102,6 +118,21 @@ class _Remote:
     def act(self, job_id: str, verb: str) -> None:
         self._ask("POST", f"/jobs/{urllib.parse.quote(job_id, safe='')}/{verb}")
 
+    def import_video(self, path: Path, prompt: str | None, model: str | None) -> dict[str, Any]:
+        given = {"name": path.name[-255:], "prompt": prompt, "model": model}
+        query = urllib.parse.urlencode({name: text for name, text in given.items() if text})
+        with path.open("rb") as stream:
+            headers = {"content-type": "application/octet-stream", "content-length": str(path.stat().st_size)}
+            request = urllib.request.Request(f"{self._root}/videos?{query}", stream, headers, method="POST")
+            imported: dict[str, Any] = self._answer(request, timeout_s=_LONGEST_IMPORT_S)
+        return imported
+
+    def forecast(self, body: dict[str, Any]) -> dict[str, Any]:
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(f"{self._root}/forecast", json.dumps(body).encode(), headers, method="POST")
+        told: dict[str, Any] = self._answer(request)
+        return told
+
     def loras(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._ask("GET", "/loras")["loras"]
         return found
@@ -117,21 +148,24 @@ class _Remote:
 
     def _ask(self, method: str, path: str, content: bytes | None = None) -> Any:
         headers = {} if content is None else {"content-type": "application/octet-stream"}
-        request = urllib.request.Request(self._root + path, content, headers, method=method)
+        return self._answer(urllib.request.Request(self._root + path, content, headers, method=method))
+
+    def _answer(self, request: urllib.request.Request, timeout_s: float = 30) -> Any:
         try:
-            with urllib.request.urlopen(request, timeout=30) as response:
+            with urllib.request.urlopen(request, timeout=timeout_s) as response:
                 return None if response.status == 204 else json.load(response)
         except urllib.error.HTTPError as error:
-            raise _told(error) from None
+            raise told(error) from None
         except (OSError, ValueError):
             # Somebody holds the folder and does not answer, or is something else: the first message names the remedy.
             raise self._taken from None
 
 
-def _told(error: urllib.error.HTTPError) -> StudioError:
+def told(error: urllib.error.HTTPError) -> StudioError:
+    """What a studio answered instead, as the failure that it is."""
     try:
-        told = json.load(error)["error"]
+        fault = json.load(error)["error"]
     except (ValueError, KeyError, TypeError):
         return StudioError(f"what answers at {error.url} is not a studio ({error.code}): stop it, or the studio, and try again.")
-    kinds: dict[int, type[StudioError]] = {404: NotFound, 409: Conflict, 422: InvalidRequest}
-    return kinds.get(error.code, StudioError)(told["message"], field=told["field"])
+    kinds: dict[int, type[StudioError]] = {404: NotFound, 409: Conflict, 413: TooLarge, 422: InvalidRequest}
+    return kinds.get(error.code, StudioError)(fault["message"], field=fault["field"])

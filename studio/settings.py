@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     """Jobs of one person that may wait at a time on a shared studio; its owner has no such limit."""
     max_upload_bytes: int = Field(32 * 1024**2, ge=1)
     """Largest image or clip that may be uploaded, in bytes."""
+    max_project_bytes: int = Field(1024**3, ge=1)
+    """Largest project file that may be brought in, packed or unpacked, in bytes."""
+    max_video_bytes: int = Field(256 * 1024**2, ge=1)
+    """Largest video or sound file that may be opened, in bytes."""
+    max_video_s: float = Field(60.0, gt=0, le=160)
+    """Longest video or sound file that may be opened, in seconds."""
     models: dict[str, Path] = {}
     """More models: a map from id to a local folder in diffusers layout, as JSON."""
     engine: str = "pipelines.engine:Engine"
@@ -46,6 +52,12 @@ class Settings(BaseSettings):
     """Seconds that a running job gets to finish when the studio is asked to stop."""
     preload: bool = True
     """Load the default model when a worker starts, so that the first clip need not wait for it."""
+    conditioning_memory_bytes: int = Field(64 * 1024**2, ge=0)
+    """Encoded prompts that a worker keeps in memory, in bytes; 0 keeps none."""
+    conditioning_disk_bytes: int = Field(1024**3, ge=0)
+    """Encoded prompts that all workers keep on disk together, in bytes; 0 keeps none."""
+    conditioning_ttl_s: float = Field(30 * 86_400.0, gt=0)
+    """Seconds after which an encoded prompt goes that nobody used."""
 
     @property
     def database_path(self) -> Path:
@@ -66,6 +78,11 @@ class Settings(BaseSettings):
     def loras_dir(self) -> Path:
         """Imported LoRAs, named by their hash."""
         return self.data_dir / "loras"
+
+    @property
+    def conditionings_dir(self) -> Path:
+        """Encoded prompts; whatever goes from here is made again."""
+        return self.data_dir / "cache" / "conditionings"
 
     @property
     def thumbnails_dir(self) -> Path:

@@ -10,13 +10,18 @@ from pipelines.registry import ModelCatalogue
 from studio.services.board import Board
 from studio.services.edits import EditService
 from studio.services.exports import ExportService
+from studio.services.forecasts import ForecastService
 from studio.services.grids import GridService
 from studio.services.jobs import JobService
 from studio.services.library import LibraryService
 from studio.services.loras import LoraService
 from studio.services.media import MediaService
+from studio.services.project_exports import ProjectExports
+from studio.services.project_files import ProjectFiles
+from studio.services.projects import ProjectService
 from studio.services.quality import QualityService
 from studio.services.records import Health
+from studio.services.uploads import UploadService
 from studio.settings import Settings
 from studio.storage.database import Database
 from studio.workers.desk import Desk
@@ -35,12 +40,17 @@ class Studio:
         self.quality = QualityService(self.library)
         self.loras = LoraService(database, self.catalogue, settings)
         self.exports = ExportService(self.library)
+        self.projects = ProjectService(database)
+        self.project_files = ProjectFiles(database, self.media, settings)
+        self.project_exports = ProjectExports(self.projects, self.project_files, self.library)
         self.jobs = JobService(database, board, catalogue=self.catalogue, media=self.media, settings=settings)
         self.edits = EditService(self.library, self.jobs, self.catalogue)
         self.grids = GridService(self.jobs, self.library, self.catalogue)
+        self.uploads = UploadService(database, self.catalogue, settings)
         self._database = database
         self._desk = Desk(database, board, settings)
         self._workers = WorkerPool(settings, self._desk, board)
+        self.forecasts = ForecastService(database, self.catalogue, settings, self._workers.pids)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -59,6 +69,7 @@ class Studio:
         """Clean up after the last run and set the workers to work."""
         self._desk.recover()
         self.library.purge()
+        self.projects.purge()
         self._workers.start()
 
     def announce(self) -> None:

@@ -130,6 +130,18 @@ _LENGTH = (
     Metric("length.card_s", "Measured in", "s", (0, 10), "lower", "picture", "Seconds that the measuring took.", _OURS),
 )  # fmt: skip
 
+LIVE = (
+    Metric("live.sharpness", "Sharpness", "grey levels", (0, 20), "higher", "picture",
+           "As picture.sharpness, of the middle frame of the clip that is predicted so far.", "Zhu and Milanfar 2010, metric Q"),
+    Metric("live.motion", "Motion", "sides/s", (0, 1), "higher", "picture",
+           "As temporal.dynamic_degree, between two frames in the middle of the clip that is predicted so far.",
+           "VBench, Huang et al. 2024, arXiv:2311.17982"),
+    Metric("live.match", "Match", "share", (0, 1), "higher", "words",
+           "How sure the picture reader is of the subject, colour, place and look that the prompt names, the mean over those.",
+           "the studio's readers, docs/pocket.md"),
+)  # fmt: skip
+"""What is measured while a clip is denoised, with every preview; not kept with the clip."""
+
 METRICS: tuple[Metric, ...] = (*_SYNC, *_SEMANTIC, *_TEMPORAL, *_PICTURE, *_SOUND, *_LENGTH)
 """Every measurement, in the order of the card."""
 BY_NAME = {metric.name: metric for metric in METRICS}

@@ -106,13 +106,13 @@ def load_upscaler(folder: Path, device: torch.device, dtype: torch.dtype = torch
     return loaded
 
 
-def enlarge(model: FrameUpscaler, frames_FHWC: np.ndarray, factor: int) -> Iterator[np.ndarray]:
+def enlarge(model: FrameUpscaler, frames_FHWC: np.ndarray, factor: int, at_once: int = _CHUNK_PIXELS) -> Iterator[np.ndarray]:
     """Yield ``[f, factor*H, factor*W, 3]`` uint8 a few frames at a time, for ``[F, H, W, 3]`` uint8 and a factor of 2 or 4.
 
-    Twofold is the average of each 2x2 pixels of fourfold.
+    ``at_once`` is about how many input pixels are enlarged together. Twofold is the average of each 2x2 pixels of fourfold.
     """
     count, height, width, _ = frames_FHWC.shape
-    chunk = max(1, _CHUNK_PIXELS // (height * width))
+    chunk = max(1, at_once // (height * width))
     for start in range(0, count, chunk):
         end = min(count, start + chunk)
         first = max(0, start - 1)

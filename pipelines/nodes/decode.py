@@ -25,12 +25,21 @@ class DecodeVideo(Node):
         import torch
 
         from pipelines.models.ltx2.decode import decode_video
-        from pipelines.models.ltx2.latents import Canvas
+        from pipelines.models.ltx2.latents import Canvas, denormalize_video, unpack_video
+        from pipelines.optimize.gauge import gauge_of
+        from pipelines.optimize.tiling import plan_if_needed
 
         yield Progress("decode picture", 0, 1)
         model = context.model(self.model)
         canvas = Canvas.of(model, height=self.height, width=self.width, num_frames=self.num_frames, frame_rate=self.frame_rate)
-        pixels = decode_video(model, inputs["latents"].video_BND, canvas)
+        tokens_BND = inputs["latents"].video_BND
+        latents = unpack_video(tokens_BND, canvas).to(model.dtype)
+        gauge = gauge_of(model.device)
+        free = None if gauge is None else gauge.free()
+        plan = plan_if_needed(model.vae.decoder, latents, context.thrift.step_bytes, free)
+        if plan is not None:
+            return (yield from _streamed(model, denormalize_video(model, latents).to(model.vae.dtype), plan))
+        pixels = decode_video(model, tokens_BND, canvas)
         frames = (pixels * 255).round().to(torch.uint8).cpu().numpy()
         yield Progress("decode picture", 1, 1)
         return frames
@@ -53,3 +62,26 @@ class DecodeAudio(Node):
         samples = decode_audio(model, inputs["latents"].audio_BND).cpu().numpy()
         yield Progress("decode sound", 1, 1)
         return Sound(samples, model.sample_rate)
+
+
+def _streamed(model: Any, latents_BCFHW: Any, plan: Any) -> Generator[Event, None, Any]:
+    """Frames ``[F, H, W, 3]`` uint8, written as they are decoded: the picture is never held in floats as a whole."""
+    import torch
+
+    from pipelines.optimize.tiling import decode, put
+
+    vae = model.vae
+    frames, height, width = latents_BCFHW.shape[2:]
+    size = (
+        (frames - 1) * vae.temporal_compression_ratio + 1,
+        *(vae.spatial_compression_ratio * side for side in (height, width)),
+    )
+    picture = torch.empty(*size, 3, dtype=torch.uint8)
+    timestep = torch.zeros(1, device=model.device, dtype=vae.dtype) if vae.config.timestep_conditioning else None
+    tiles = len(plan.rows) * len(plan.columns)
+    done = 0
+    for part in decode(vae, latents_BCFHW, timestep, plan):
+        put(part, picture.permute(3, 0, 1, 2)[None], lambda pixels: (pixels.float() / 2 + 0.5).clamp(0, 1) * 255)
+        done += part.pixels.shape[2]
+        yield Progress("decode picture", done, tiles * size[0])
+    return picture.numpy()

@@ -10,12 +10,13 @@ from typing import Any
 
 from pydantic import Field
 
-from pipelines.contract import Event, LoraUse, Progress
+from pipelines.contract import Effort, Event, LoraUse, Metric, Preview, Progress
 from pipelines.graph import Context, Node, Wire
 
-# Previews come at these shares of the steps, each only if all of them together stay below this share of the time so far.
-_PREVIEW_AT = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85)
-_PREVIEW_COST = 0.03
+# Looks, each a preview and its measures, come at these shares of the steps, from the third on only if all of them together
+# stay below this share of the time so far.
+_LOOK_AT = (0.08, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_LOOK_COST = 0.05
 
 
 class Denoise(Node):
@@ -41,18 +42,23 @@ class Denoise(Node):
     audio_modality_scale: float
     guidance_rescale: float
     audio_guidance_rescale: float
+    effort: Effort = Effort.QUALITY
     loras: tuple[LoraUse, ...] = ()
     change: float = 1.0
     """How far the clip may leave what is given of it, 0..1: below 1 it begins from that, only so far noised."""
     previews: bool = Field(True, exclude=True)
-    """Not part of the signature: watching a run does not change it."""
+    """Not part of the signature: watching a run does not change it, nor does what it is compared with."""
+    prompt: str = Field("", exclude=True)
+    start_s: float = Field(0.0, exclude=True)
+    """Where what is imagined begins in the clip that it belongs to."""
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns the clean packed ``Latents``; yields a step at a time, so that closing cancels within one."""
         from pipelines.conditioning import Given
         from pipelines.models.ltx2.latents import Canvas
-        from pipelines.preview import render_preview
-        from pipelines.sampling import Steering, begun, denoise, noise, schedule
+        from pipelines.optimize.forecast import EFFORTS
+        from pipelines.passes import Passes, Steering
+        from pipelines.sampling import begun, denoise, noise, schedule
 
         model = context.model(self.model)
         canvas = Canvas.of(model, height=self.height, width=self.width, num_frames=self.num_frames, frame_rate=self.frame_rate)
@@ -65,7 +71,7 @@ class Denoise(Node):
         total = len(scheduler.timesteps) - begin
         yield Progress("denoise", 0, total)
         looks = _Looks() if self.previews else None
-        steps = denoise(model, canvas, start, steering, scheduler, begin=begin)
+        steps = denoise(Passes(model, canvas, steering), start, scheduler, begin=begin, tolerance=EFFORTS[self.effort])
         with self._stack(context, model) as stack, closing(steps):
             while True:
                 try:
@@ -76,8 +82,17 @@ class Denoise(Node):
                 yield Progress("denoise", step.index, step.total)
                 if looks is not None and looks.is_due(step.index / step.total):
                     with looks.taken():
-                        preview = render_preview(model, step.clean.video_BND, canvas)
-                    yield preview
+                        seen = self._seen(model, step.clean, canvas)
+                    yield from seen
+
+    def _seen(self, model: Any, clean: Any, canvas: Any) -> list[Preview | Metric]:
+        """The picture so far and what can be told of it."""
+        from pipelines.metrics.live import Live, words_at
+        from pipelines.preview import glimpse, preview_of
+
+        frames, at = glimpse(model, clean.video_BND, canvas)
+        live = Live(words_at(self.prompt, self.start_s + at / self.frame_rate), model.spec.vocabulary, self.frame_rate)
+        return [preview_of(frames[-1]), *(Metric(name, value) for name, value in live.of(frames).items())]
 
     def _stack(self, context: Context, model: Any) -> Any:
         """The LoRAs on the transformer for as long as the context lasts."""
@@ -103,7 +118,7 @@ class Denoise(Node):
 
 
 class _Looks:
-    """Decides when a preview is worth its time; the first one, which may warm things up, sets no price."""
+    """Decides when a look is worth its time; the first one, which may warm things up, is counted at the price of the others."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -113,16 +128,17 @@ class _Looks:
 
     def is_due(self, share: float) -> bool:
         """Whether the run, ``share`` of it done, has reached the next look and can afford it."""
-        if self._taken == len(_PREVIEW_AT) or share >= 1 or share < _PREVIEW_AT[self._taken]:
+        if self._taken == len(_LOOK_AT) or share >= 1 or share < _LOOK_AT[self._taken]:
             return False
-        return self._taken < 2 or self._spent_s + self._price_s <= _PREVIEW_COST * (time.perf_counter() - self._began)
+        return self._taken < 2 or self._spent_s + 2 * self._price_s <= _LOOK_COST * (time.perf_counter() - self._began)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Around the making of a preview."""
+        """Around a look."""
         started = time.perf_counter()
         yield
-        cost_s = time.perf_counter() - started
-        self._price_s = min(self._price_s, cost_s)
-        self._spent_s += cost_s if self._taken else 0.0
+        if self._taken:
+            cost_s = time.perf_counter() - started
+            self._price_s = min(self._price_s, cost_s)
+            self._spent_s += cost_s
         self._taken += 1

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from pipelines.contract import Event, Progress
 from pipelines.graph import Context, Node
-from pipelines.nodes.encode_prompt import EncodePrompt
+from pipelines.nodes.encode_prompt import EncodePrompt, conditioning_of
 from pipelines.prompting.timeline import timeline_of
 
 
 class EncodeTimeline(Node):
     """``texts`` one after another, each until the next of ``bounds_s`` (in seconds of the clip that is imagined)."""
+
+    cached: ClassVar[bool] = False  # each text is, whatever its times
 
     model: str
     weights: str
@@ -26,7 +28,7 @@ class EncodeTimeline(Node):
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns one ``TextConditioning`` in which every part of the clip heeds its own text."""
-        from pipelines.conditioning import Shares, encode_prompt, over_time
+        from pipelines.conditioning import Shares, over_time
         from pipelines.models.ltx2.latents import Canvas
 
         model = context.model(self.model)
@@ -34,7 +36,7 @@ class EncodeTimeline(Node):
         encoded = []
         for done, text in enumerate(self.texts):
             yield Progress("encode", done, len(self.texts))
-            encoded.append(encode_prompt(model, text))
+            encoded.append(conditioning_of(context, self.model, text))
         yield Progress("encode", len(self.texts), len(self.texts))
         return over_time(encoded, Shares.of(model, canvas, self.bounds_s))
 

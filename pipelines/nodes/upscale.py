@@ -34,7 +34,7 @@ class Upscale(Node):
         upscaler = load_upscaler(Path(self.folder), context.model(self.model).device)
         larger = np.empty((count, self.factor * height, self.factor * width, 3), np.uint8)
         done = 0
-        for part in enlarge(upscaler, frames, self.factor):
+        for part in enlarge(upscaler, frames, self.factor, context.thrift.enlarge_pixels):
             larger[done : done + len(part)] = part
             done += len(part)
             yield Progress("enlarge", done, count)

@@ -15,23 +15,44 @@ from studio.api import (
     edits,
     events,
     exports,
+    forecasts,
     grids,
     health,
     jobs,
     loras,
     media,
     models,
+    projects,
     prompts,
     quality,
     queue,
     timeline,
+    videos,
     words,
 )
 from studio.api.wire import PlainRoute, WrongMethod
 from studio.studio import Studio
 
 PREFIX = "/api/v1"
-_PARTS = (jobs, edits, grids, events, queue, clips, quality, timeline, exports, media, loras, models, words, prompts)
+_PARTS = (
+    jobs,
+    edits,
+    grids,
+    events,
+    queue,
+    clips,
+    quality,
+    timeline,
+    exports,
+    projects,
+    media,
+    videos,
+    loras,
+    models,
+    forecasts,
+    words,
+    prompts,
+)
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from pipelines.metrics.catalogue import CONFIDENT, GROUPS, METRICS
+from pipelines.metrics.catalogue import CONFIDENT, GROUPS, LIVE, METRICS, Metric
 from studio.owners import owner_of
 from studio.services.records import StoredClip
 from studio.studio import Studio
@@ -37,6 +37,8 @@ class Measures(BaseModel):
     """Everything that is measured, in the order of the card."""
 
     metrics: tuple[Measure, ...]
+    live: tuple[Measure, ...]
+    """What is measured while a clip is denoised."""
     groups: dict[str, str]
     confident: float
     """From this ``sync.confidence`` on an offset counts."""
@@ -54,8 +56,7 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
     @api.get("/metrics")
     def metrics() -> Measures:
         """What is measured on every clip."""
-        table = tuple(Measure(**{name: getattr(metric, name) for name in Measure.model_fields}) for metric in METRICS)
-        return Measures(metrics=table, groups=GROUPS, confident=CONFIDENT)
+        return Measures(metrics=tuple(map(_told, METRICS)), live=tuple(map(_told, LIVE)), groups=GROUPS, confident=CONFIDENT)
 
     @api.post("/clips/{clip_id}/measure")
     def measure(request: Request, clip_id: str) -> StoredClip:
@@ -66,3 +67,7 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
     def onsets(request: Request, clip_id: str) -> Onsets:
         """The moments at which something begins to sound, in seconds."""
         return Onsets(onsets_s=studio_of().quality.onsets(owner_of(request), clip_id))
+
+
+def _told(metric: Metric) -> Measure:
+    return Measure(**{name: getattr(metric, name) for name in Measure.model_fields})

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pipelines.contract import AnyRequest, Conflict, GenerationRequest, InvalidRequest, NotAllowed, NotFound, Preview, TooLarge
+from pipelines.lora.catalogue import shipped
 from pipelines.registry import ModelCatalogue
 from studio.services.board import Board
 from studio.services.media import MediaService
@@ -130,10 +131,15 @@ class JobService:
         with self._database.read() as connection:
             rows = [(use.lora, loras.get(connection, owner, use.lora)) for use in request.loras]
         for reference, row in rows:
-            if row is None:
+            lora = shipped().get(reference)
+            if row is not None:
+                name, models = row.name, json.loads(row.models)
+            elif lora is not None:
+                name, models = lora.name, lora.fitting(self._catalogue)
+            else:
                 raise InvalidRequest(f"loras names {reference[5:17]}…, which is not among yours: import it.", field="loras")
-            if request.model not in json.loads(row.models):
-                raise InvalidRequest(f"loras names {row.name!r}, which is not for {request.model}: take it out.", field="loras")
+            if request.model not in models:
+                raise InvalidRequest(f"loras names {name!r}, which is not for {request.model}: take it out.", field="loras")
 
     def _submitted_before(self, owner: str, key: str, submitted: str) -> Job | None:
         with self._database.read() as connection:

@@ -44,6 +44,8 @@ class JobProgress(Record):
     """Seconds that are probably left, where that can be told already."""
     preview_version: int
     """Rises with every new preview; 0 is none yet."""
+    curves: dict[str, tuple[tuple[float, float], ...]] = {}
+    """What was measured so far while denoising, by name: each point the share of the steps, 0 to 1, and the value."""
 
 
 class Fault(Record):
@@ -129,6 +131,46 @@ class JobEvent(Record):
     job: Job
     """The job after the event."""
     metric: JobMetric | None
+
+
+class StageMemory(Record):
+    """What one stage of a run holds at its peak."""
+
+    stage: str
+    peak_bytes: int
+
+
+class LessMemory(Record):
+    """Other settings that would fit."""
+
+    settings: dict[str, int]
+    """Fields of the request, by name."""
+    words: str
+    """The clip that comes of it, such as "1.0 s long"."""
+
+
+class MemoryForecast(Record):
+    """What a request will take of the memory, before it is made."""
+
+    model: str
+    device: str
+    """cpu or cuda."""
+    stages: tuple[StageMemory, ...]
+    """In the order of a run; all bytes include the worker itself and the model's weights."""
+    peak_bytes: int
+    peak_stage: str
+    rest_bytes: int
+    """What the worker holds with the model loaded and nothing to do."""
+    free_bytes: int | None
+    """What the run may take in all; ``None`` where it cannot be told yet."""
+    fits: bool | None
+    runs: int
+    """Measured runs of this model that the forecast rests on; 0 is reckoned from the model's layout alone."""
+    change: LessMemory | None
+    """The cheapest change that fits, where the request does not."""
+    ran_short: bool
+    """Whether memory ran out before for such a clip or a smaller one, and it was finished in smaller steps."""
+    sentence: str
 
 
 class ClipPage(Record):

@@ -181,3 +181,49 @@ def job_groups(database: Database) -> None:
     """Which jobs were handed in together, as the cells of a grid."""
     database.conn.execute("ALTER TABLE jobs ADD COLUMN group_id TEXT")
     database.conn.execute("CREATE INDEX jobs_group ON jobs (owner, group_id) WHERE group_id IS NOT NULL")
+
+
+@MIGRATIONS()
+def projects(database: Database) -> None:
+    """Timelines of shots, and the history that undo and redo walk along, each change beside what takes it back."""
+    database.conn.execute("""
+        CREATE TABLE projects (
+            id TEXT PRIMARY KEY,
+            owner TEXT NOT NULL,
+            name TEXT NOT NULL,
+            timeline TEXT NOT NULL,
+            revision INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            created_at TEXT NOT NULL,
+            updated_at TEXT NOT NULL,
+            deleted_at TEXT
+        ) WITHOUT ROWID""")
+    database.conn.execute("CREATE INDEX projects_owner ON projects (owner, updated_at)")
+    database.conn.execute("""
+        CREATE TABLE project_changes (
+            project_id TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+            number INTEGER NOT NULL,
+            change TEXT NOT NULL,
+            inverse TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            PRIMARY KEY (project_id, number)
+        ) WITHOUT ROWID""")
+
+
+@MIGRATIONS()
+def memory_runs(database: Database) -> None:
+    """What finished jobs took of the memory, in bytes, by model and kind of device."""
+    database.conn.execute("""
+        CREATE TABLE memory_runs (
+            number INTEGER PRIMARY KEY,
+            device TEXT NOT NULL,
+            model TEXT NOT NULL,
+            work TEXT NOT NULL,
+            rest_bytes INTEGER NOT NULL,
+            settled_bytes INTEGER NOT NULL,
+            free_bytes INTEGER NOT NULL,
+            peaks TEXT NOT NULL,
+            ran_short INTEGER NOT NULL,
+            created_at TEXT NOT NULL
+        )""")
+    database.conn.execute("CREATE INDEX memory_runs_model ON memory_runs (device, model, number)")

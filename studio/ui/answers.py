@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.contract import StudioError, parse_request
+from pipelines.contract import GenerationRequest, StudioError, parse_request
 from pipelines.registry import ModelSpec
 from studio.owners import owner_of
 from studio.studio import Studio
@@ -14,7 +14,9 @@ from studio.ui.form import NAMES, Values, defaults_of, duration_grid, request_of
 
 MODEL_BOUND = ("stg_scale", "audio_stg_scale", "upscale")
 """Settings that some models cannot use; the page leaves them out for those."""
-_KEPT = ("prompt", "original_prompt", "negative_prompt", "modality", "seed", "seed_lock", "first_frame")
+LESSENED = ("size", "duration", "upscale")
+"""Settings that a clip which does not fit into the memory can be made smaller by."""
+_KEPT = ("prompt", "original_prompt", "loras", "negative_prompt", "modality", "seed", "seed_lock", "first_frame")
 
 
 class Answers:
@@ -32,6 +34,30 @@ class Answers:
         except StudioError as error:
             return _complaint(error), gr.update()
         return {"job": job.model_dump(mode="json")}, job.request.seed
+
+    def weigh(self, *given: Any) -> dict[str, Any] | None:
+        """What the form's clip would take of the memory; nothing for a form that cannot be handed in yet."""
+        try:
+            return self._studio.forecasts.of(self._wanted(given)).model_dump(mode="json")
+        except StudioError:
+            return None  # Generate says what is wrong; a person who is still writing need not be told
+
+    def lessen(self, *given: Any) -> list[Any]:
+        """The cheapest change that fits, made: size, duration and enlarging as it says."""
+        try:
+            wanted = self._wanted(given)
+            change = self._studio.forecasts.of(wanted).change
+        except StudioError:
+            change = None
+        if change is None:
+            return [gr.update() for _ in LESSENED]
+        values = values_of(wanted.model_copy(update=change.settings), self._catalogue)
+        return [values[name] for name in LESSENED]
+
+    def _wanted(self, given: tuple[Any, ...]) -> GenerationRequest:
+        """The form's request, whether it has a prompt yet or not."""
+        values = dict(zip(NAMES, given, strict=True))
+        return request_of(values | {"prompt": values["prompt"] or "-"}, self._catalogue)
 
     def adopt(self, *given: Any) -> list[Any]:
         """Another model was chosen: its own settings, with what a person wrote kept."""

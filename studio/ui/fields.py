@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from enum import StrEnum
 from typing import Any
 
 import gradio as gr
@@ -51,7 +52,7 @@ def component_for(name: str, **options: Any) -> gr.components.Component:
 def choices_of(name: str) -> list[tuple[str, Any]]:
     """What a person can choose from, as (words, value); empty for a field that takes more than a few values."""
     field = _FIELDS[name]
-    values = next((typing.get_args(part) for part in _options(field) if typing.get_origin(part) is typing.Literal), ())
+    values = next(filter(None, map(_values, _options(field))), ())
     extra = field.json_schema_extra
     labels: Any = extra.get("labels") if isinstance(extra, dict) else None
     return list(zip(labels or map(str, values), values, strict=True))
@@ -78,6 +79,13 @@ def read(name: str, value: Any) -> Any:
         raise InvalidRequest(
             f"{name} holds something that is not a number; write it as 1.0, 0.75, 0.5, 0.25.", field=name
         ) from None
+
+
+def _values(part: Any) -> tuple[Any, ...]:
+    """The values of a ``Literal`` or an enumeration; empty for any other type."""
+    if isinstance(part, type) and issubclass(part, StrEnum):
+        return tuple(member.value for member in part)
+    return typing.get_args(part) if typing.get_origin(part) is typing.Literal else ()
 
 
 def _is_advanced(field: FieldInfo) -> bool:

@@ -13,7 +13,10 @@ from studio.ui.fields import advanced_fields, read, shown
 Values = dict[str, Any]
 
 ADVANCED = advanced_fields()
-NAMES = ("prompt", "original_prompt", "modality", "model", "size", "duration", "seed", "seed_lock", "first_frame", *ADVANCED)
+NAMES = (
+    *("prompt", "original_prompt", "loras", "modality", "model", "size", "duration", "seed", "seed_lock", "first_frame"),
+    *ADVANCED,
+)
 """Everything that the form holds, in the order in which handlers take and give it."""
 
 MODALITIES = (
@@ -45,6 +48,7 @@ def request_of(values: Values, catalogue: ModelCatalogue) -> GenerationRequest:
     body: dict[str, Any] = {
         "prompt": values["prompt"] or "",
         "original_prompt": values["original_prompt"] or None,
+        "loras": values["loras"] or [],
         "model": spec.id,
         "modality": values["modality"],
         "first_frame": values["first_frame"] or None,
@@ -88,6 +92,7 @@ def _values(request: ClipRequest) -> Values:
     values: Values = {
         "prompt": request.prompt,
         "original_prompt": request.original_prompt or "",
+        "loras": [use.model_dump(mode="json") for use in request.loras],
         "modality": request.modality.value,
         "model": request.model,
         "size": size_text(request.height, request.width),

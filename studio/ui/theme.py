@@ -10,20 +10,31 @@ import gradio as gr
 from gradio.themes.utils import colors, sizes
 
 ASSETS = Path(__file__).parent.parent.parent / "assets"
-STYLES = ("style.css", "words.css", "prompting.css", "edit.css", "quality.css")
+STYLES = (
+    *("style.css", "words.css", "prompting.css", "styles.css", "edit.css", "timeline.css", "quality.css", "live.css"),
+    "memory.css",
+)
 SCRIPTS = (
     "studio.js",
     "form.js",
     "words.js",
+    "memory.js",
     "prompting.js",
+    "shelf.js",
+    "styles.js",
     "card.js",
+    "live.js",
     "compare.js",
     "dock.js",
     "stage.js",
     "library.js",
     "export.js",
     "edit.js",
+    "timeline-lane.js",
+    "timeline.js",
+    "timeline-play.js",
     "paint.js",
+    "upload.js",
 )
 
 _FONT = ("Inter", "ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.contract import AnyRequest, Clip, Done, Event, StudioError
+from pipelines.optimize.conditioning_cache import ConditioningCache, Limits
 from pipelines.registry import ModelCatalogue
 from studio.media import thumbnail_of
 from studio.services.media import write_whole
+from studio.settings import Settings
 from studio.workers.messages import Beat, Cancel, Cancelled, Failed, Finished, FromChild, Happened, Ready, Run, Setup, Up
 
 
@@ -115,9 +117,14 @@ def _engine(setup: Setup) -> RunsRequests:
     module, name = setup.settings.engine.split(":")
     catalogue = ModelCatalogue.with_folders(setup.settings.models)
     engine: RunsRequests = getattr(importlib.import_module(module), name)(
-        catalogue, media_dir=setup.media_dir, device=setup.device
+        catalogue, media_dir=setup.media_dir, device=setup.device, conditionings=_conditionings(setup.settings)
     )
     return engine
+
+
+def _conditionings(settings: Settings) -> ConditioningCache:
+    limits = Limits(settings.conditioning_memory_bytes, settings.conditioning_disk_bytes, settings.conditioning_ttl_s)
+    return ConditioningCache(limits, settings.conditionings_dir)
 
 
 def _preload(engine: RunsRequests, model_id: str) -> str | None:

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.contract import AnyRequest, Clip, Metric, Preview, Progress, stored_request
+from pipelines.lora.catalogue import shipped
 from studio.services.board import Board
 from studio.services.jobs import PAUSED
 from studio.services.present import clip_record, job_record
 from studio.services.records import Fault, Job, JobEventKind, JobMetric, now
 from studio.settings import Settings
-from studio.storage import clips, jobs, loras, switches
+from studio.storage import clips, jobs, loras, memory, switches
 from studio.storage.clips import ClipRow
 from studio.storage.database import Connection, Database
 from studio.storage.jobs import JobRow
 from studio.workers.progress import ProgressMeter
+from studio.workers.weighing import memory_row
 
 PREPARING = Progress("prepare", 0, 1)
 _NAME_CHARACTERS = 60
@@ -41,6 +43,8 @@ class Lease:
     thumbnail: Path
     sources: Mapping[str, Path] = field(default_factory=dict)
     meter: ProgressMeter = field(default_factory=ProgressMeter)
+    metrics: dict[str, float] = field(default_factory=dict)
+    """The numbers that the worker told so far."""
 
     @property
     def ticket(self) -> str:
@@ -120,6 +124,7 @@ class Desk:
             rows = {name: clips.get(connection, owner, name.removeprefix("clip:")) for name in request.clips()}
             stacked = [use.lora for use in request.loras if loras.get(connection, owner, use.lora) is not None]
         found = {name: self._settings.data_dir / row.path for name, row in rows.items() if row is not None}
+        found |= {use.lora: shipped()[use.lora].path for use in request.loras if use.lora in shipped()}
         return found | {name: self._settings.loras_dir / loras.file_name(name) for name in stacked}
 
     def renew(self, lease: Lease) -> bool:
@@ -129,6 +134,8 @@ class Desk:
 
     def note(self, lease: Lease, event: Progress | Preview | Metric) -> None:
         """Tell the watchers of a running job what happened."""
+        if isinstance(event, Metric):
+            lease.metrics[event.name] = event.value
         job = self._board.latest(lease.job_id)
         if job is None or job.state.is_final:
             return
@@ -143,6 +150,8 @@ class Desk:
                 kind, job = "preview", job.model_copy(update={"progress": lease.meter.preview(latest, version)})
             case Metric(name, value):
                 kind, metric = "metric", JobMetric(name=name, value=value)
+                if job.progress is not None:
+                    job = job.model_copy(update={"progress": lease.meter.measure(job.progress, name, value)})
         self._board.publish(kind, job, metric)
 
     def finish(self, lease: Lease, clip: Clip) -> bool:
@@ -155,6 +164,8 @@ class Desk:
             is_ours = jobs.finish(connection, lease.job_id, lease.fence, lease.clip_id, row.created_at)
             if is_ours:
                 clips.insert(connection, row)
+                if (run := memory_row(lease.request, lease.metrics)) is not None:
+                    memory.insert(connection, run)
                 job = self._job(connection, lease.job_id, row)
         if not is_ours:
             lease.path.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.contract import Progress
 from studio.services.records import JobProgress
@@ -20,6 +20,7 @@ _STAGES = {
 }
 _LEAST_FRACTION, _LEAST_ELAPSED_S = 0.05, 0.3
 _SMOOTHING = 0.3
+_POINTS = 64  # of a curve; each event of a job carries them all
 
 
 @dataclass
@@ -30,6 +31,7 @@ class ProgressMeter:
     _fraction: float = 0.0
     _whole_s: float | None = None
     _preview_version: int = 0
+    _curves: dict[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
     def step(self, progress: Progress) -> JobProgress:
         """Progress after a step of a stage; unknown stages leave the fraction where it is."""
@@ -45,6 +47,14 @@ class ProgressMeter:
         self._preview_version = version
         return latest.model_copy(update={"preview_version": version})
 
+    def measure(self, latest: JobProgress, name: str, value: float) -> JobProgress:
+        """``latest`` with one more point of a curve, where it is a measure of what is being denoised."""
+        if not name.startswith("live.") or latest.total <= 0:
+            return latest
+        point = (round(latest.step / latest.total, 4), value)
+        self._curves = {**self._curves, name: (*self._curves.get(name, ()), point)[-_POINTS:]}
+        return latest.model_copy(update={"curves": self._curves})
+
     def _now(self, progress: Progress) -> JobProgress:
         elapsed = 0.0 if self._started is None else time.monotonic() - self._started
         remaining_s = None
@@ -59,4 +69,5 @@ class ProgressMeter:
             fraction=round(self._fraction, 4),
             remaining_s=remaining_s,
             preview_version=self._preview_version,
+            curves=self._curves,
         )

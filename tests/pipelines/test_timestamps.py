@@ -12,11 +12,13 @@ from pipelines.clip_io import read_media
 from pipelines.conditioning import Shares, encode_prompt, over_time
 from pipelines.contract import GenerationRequest, InvalidRequest
 from pipelines.engine import Engine
+from pipelines.guidance import Guidance, Scales
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.nodes.encode_prompt import EncodePrompt
 from pipelines.nodes.encode_timeline import EncodeTimeline, encoder_of
+from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue
-from pipelines.sampling import Steering, denoise, noise, schedule
+from pipelines.sampling import denoise, noise, schedule
 
 MODEL = {"model": "pocket", "weights": "w"}
 MEASURES = {"height": 128, "width": 128, "num_frames": 25, "frame_rate": 12.0}
@@ -63,19 +65,13 @@ def test_the_same_text_at_all_times_is_the_plain_text(pocket):
 
     def first_step(positive):
         steps = schedule(model, start.video_BND.shape[1], steps=2, sigmas=None)
-        guided = type(Steering(text).guidance)(video=_scales(3.0), audio=_scales(3.0))
-        return next(denoise(model, canvas, start, Steering(positive, empty, guidance=guided), steps)).clean
+        guided = Guidance(Scales(3.0), Scales(3.0))
+        return next(denoise(Passes(model, canvas, Steering(positive, empty, guidance=guided)), start, steps)).clean
 
     once, twice = first_step(text), first_step(over_time([text, text], Shares.of(model, canvas, (0.7,))))
     assert torch.allclose(once.video_BND, twice.video_BND, atol=2e-2) and torch.allclose(
         once.audio_BND, twice.audio_BND, atol=2e-2
     )
-
-
-def _scales(guidance: float):
-    from pipelines.guidance import Scales
-
-    return Scales(guidance=guidance)
 
 
 def test_what_happens_and_what_is_heard_change_when_the_prompt_says(pocket, tmp_path):

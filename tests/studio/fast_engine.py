@@ -37,7 +37,7 @@ DOWNLOAD_S = 60
 class FastEngine:
     """Noise for a picture and a tone for a sound; 10 ms a step, 100 ms when the prompt says ``slowly``."""
 
-    def __init__(self, catalogue: ModelCatalogue, *, media_dir: Path, device: str = "auto") -> None:
+    def __init__(self, catalogue: ModelCatalogue, *, media_dir: Path, device: str = "auto", **kept: object) -> None:
         self._media_dir = media_dir
 
     def model(self, model_id: str) -> None:

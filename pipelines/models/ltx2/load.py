@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +20,41 @@ from pipelines.registry import ModelSpec
 
 _log = logging.getLogger(__name__)
 ADAPTER_FILE = "pytorch_lora_weights.safetensors"
+_TEXT = ("tokenizer", "text_encoder", "connectors")
+_REST = ("scheduler", "transformer", "vae", "audio_vae", "vocoder")
+_TEXT_AT_ONCE_BYTES = 256 * 1024**2
+"""Up to this size the text's parts are loaded with the others: later they would keep the first clip waiting for nothing."""
+
+
+@dataclass(frozen=True)
+class TextParts:
+    """What makes a conditioning of words."""
+
+    tokenizer: Any
+    text_encoder: Any
+    connectors: Any
 
 
 @dataclass(frozen=True)
 class LTX2Model:
-    """The loaded parts of one model on one device; ``sha256`` names exactly these weights."""
+    """The loaded parts of one model on one device; ``sha256`` names exactly these weights, ``text_sha256`` the text's parts."""
 
     spec: ModelSpec
     sha256: str
+    text_sha256: str
     device: torch.device
     dtype: torch.dtype
-    tokenizer: Any
-    text_encoder: Any
-    connectors: Any
+    load_text: Callable[[], TextParts]
     transformer: Any
     vae: Any
     audio_vae: Any
     vocoder: Any
     scheduler: Any
+
+    @cached_property
+    def text(self) -> TextParts:
+        """The parts that read texts, loaded when a text is first met that is not kept: they can be half of a model."""
+        return self.load_text()
 
     @property
     def sample_rate(self) -> int:
@@ -45,42 +64,77 @@ class LTX2Model:
     @property
     def max_prompt_tokens(self) -> int:
         """Length that prompts are padded to; LTX-2 was trained at 1024, small encoders say less."""
-        return min(1024, int(self.tokenizer.model_max_length))
+        return min(1024, int(self.text.tokenizer.model_max_length))
 
 
-def load(spec: ModelSpec, device: torch.device) -> LTX2Model:
+def load(spec: ModelSpec, device: torch.device, *, text_at_once_bytes: int = _TEXT_AT_ONCE_BYTES) -> LTX2Model:
     """Load ``spec`` onto ``device`` in its dtype (CPU: float32, the only one that is fast there).
 
-    Raises ``ModelNotFound`` when files are absent or damaged.
+    A text encoder of more than ``text_at_once_bytes`` is left until it is needed. Raises ``ModelNotFound`` when files are absent
+    or damaged.
     """
     sha256 = fingerprint(spec)
     dtype = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
-    try:
-        pipeline = LTX2Pipeline.from_pretrained(spec.source, dtype=dtype, local_files_only=spec.is_local)
-    except (OSError, ValueError) as error:
-        _log.warning("%s could not be loaded: %s", spec.source, error)
-        raise ModelNotFound(_absent(spec), field="model") from error
+    pipeline = _parts(spec, dtype, _REST)
     if spec.adapter:
         _fuse(pipeline.transformer, Path(spec.adapter))
-    return from_pipeline(pipeline, spec, sha256=sha256, device=device)
+    folder = Path(pipeline.transformer.config._name_or_path).parent  # of a hub id: its snapshot, named by the commit
+    revision = None if spec.is_local else folder.name
+
+    def text() -> TextParts:
+        return _text_of(_parts(spec, dtype, _TEXT, revision), device)
+
+    model = _model(pipeline, spec, _Texts(sha256, _text_fingerprint(spec, folder), text), device)
+    if spec.is_local and sum(file.stat().st_size for file in _text_files(folder)) <= text_at_once_bytes:
+        _ = model.text
+    return model
 
 
 def from_pipeline(pipeline: LTX2Pipeline, spec: ModelSpec, *, sha256: str, device: torch.device) -> LTX2Model:
-    """The parts of a diffusers pipeline as our value, moved to ``device`` and frozen for inference."""
+    """The parts of a complete diffusers pipeline as our value, moved to ``device`` and frozen for inference."""
+    text = _text_of(pipeline, device)
+    return _model(pipeline, spec, _Texts(sha256, sha256, lambda: text), device)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """The names of a model and of its text's parts, and where those come from."""
+
+    sha256: str
+    text_sha256: str
+    load: Callable[[], TextParts]
+
+
+def _parts(spec: ModelSpec, dtype: torch.dtype, wanted: tuple[str, ...], revision: str | None = None) -> LTX2Pipeline:
+    """A pipeline with these parts only; diffusers loads no part that it is given as ``None``. Raises ``ModelNotFound``."""
+    others = {name: None for name in inspect.signature(LTX2Pipeline).parameters if name not in wanted}
+    try:
+        return LTX2Pipeline.from_pretrained(spec.source, dtype=dtype, local_files_only=spec.is_local, revision=revision, **others)
+    except (OSError, ValueError) as error:
+        _log.warning("%s could not be loaded: %s", spec.source, error)
+        raise ModelNotFound(_absent(spec), field="model") from error
+
+
+def _text_of(pipeline: LTX2Pipeline, device: torch.device) -> TextParts:
+    networks = (getattr(pipeline, name).to(device).eval().requires_grad_(False) for name in _TEXT[1:])
+    return TextParts(pipeline.tokenizer, *networks)
+
+
+def _model(pipeline: LTX2Pipeline, spec: ModelSpec, texts: _Texts, device: torch.device) -> LTX2Model:
     transformer = pipeline.transformer
     if transformer.config.patch_size != 1 or transformer.config.patch_size_t != 1:
         raise ModelNotFound(
             f"{spec.title} packs its latents in patches, which no LTX-2 release does; it cannot be run.", field="model"
         )
     _remember_signatures(transformer)
-    names = ("text_encoder", "connectors", "transformer", "vae", "audio_vae", "vocoder")
-    parts = {name: getattr(pipeline, name).to(device).eval().requires_grad_(False) for name in names}
+    parts = {name: getattr(pipeline, name).to(device).eval().requires_grad_(False) for name in _REST[1:]}
     return LTX2Model(
         spec=spec,
-        sha256=sha256,
+        sha256=texts.sha256,
+        text_sha256=texts.text_sha256,
         device=device,
         dtype=transformer.dtype,
-        tokenizer=pipeline.tokenizer,
+        load_text=texts.load,
         scheduler=pipeline.scheduler,
         **parts,
     )
@@ -116,6 +170,18 @@ def fingerprint(spec: ModelSpec) -> str:
     if not spec.adapter:
         return base
     return name_of({"base": base, "adapter": checked(spec.title, Path(spec.adapter)).sha256})
+
+
+def _text_files(folder: Path) -> list[Path]:
+    """Everything that a text's numbers depend on: the words' table, the encoder and the connectors, weights and settings."""
+    return sorted(file for name in _TEXT for file in (folder / name).rglob("*") if file.is_file())
+
+
+def _text_fingerprint(spec: ModelSpec, folder: Path) -> str:
+    """A hash that names the parts that read texts; models that differ elsewhere share it, such as a model and its student."""
+    if not spec.is_local:
+        return name_of({spec.source: folder.name})
+    return name_of({str(file.relative_to(folder)): digest(file) for file in _text_files(folder)})
 
 
 def _absent(spec: ModelSpec) -> str:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from pipelines.registry import ModelSpec
 from studio.studio import Studio
-from studio.ui.answers import MODEL_BOUND, Answers, duration_note, first_model, is_offered, model_label, samples_of
+from studio.ui.answers import LESSENED, MODEL_BOUND, Answers, duration_note, first_model, is_offered, model_label, samples_of
 from studio.ui.fields import component_for, explanation_of, title_of
 from studio.ui.form import ADVANCED, MODALITIES, NAMES, Values, defaults_of, duration_grid, sizes_of
 from studio.ui.theme import ASSETS
@@ -26,6 +26,7 @@ class Composer:
     words: gr.HTML
     prompting: gr.HTML
     examples: gr.HTML
+    memory: gr.HTML
     generate: gr.Button
     outcome: gr.HTML
     bridge: gr.HTML
@@ -50,6 +51,7 @@ def build(studio: Studio) -> Composer:
             with gr.Row(elem_id="actions"):
                 generate = gr.Button("Generate", variant="primary", elem_id="generate")
                 cancel = gr.Button("Cancel", elem_id="cancel")
+            memory = _memory()
         _place("stage", {"data-example": _example_address()})
         _place("card")
         _place("dock")
@@ -57,7 +59,14 @@ def build(studio: Studio) -> Composer:
     bridge = gr.HTML(html_template="<div></div>", js_on_load="window.studio.mount('bridge', element, trigger)", elem_id="bridge")
     cancel.click(None, js="() => { window.studio.cancelWatched() }")
     return Composer(
-        fields, words=words, prompting=prompting, examples=examples, generate=generate, outcome=outcome, bridge=bridge
+        fields,
+        words=words,
+        prompting=prompting,
+        examples=examples,
+        memory=memory,
+        generate=generate,
+        outcome=outcome,
+        bridge=bridge,
     )
 
 
@@ -76,8 +85,11 @@ def connect(page: gr.Blocks, studio: Studio, composer: Composer, tabs: gr.Tabs) 
     )
     for writer in (composer.examples, composer.words):
         writer.select(None, writer, fields["prompt"], js="(writer) => writer.chosen")
+    fields["loras"].select(None, None, fields["prompt"], js="() => window.studio.styledPrompt")
     pair = [fields["prompt"], fields["original_prompt"]]
     composer.prompting.select(None, composer.prompting, pair, js="(writer) => [writer.chosen, writer.original]")
+    composer.memory.submit(answers.weigh, inputs, composer.memory, **quick)
+    composer.memory.select(answers.lessen, inputs, [fields[name] for name in LESSENED], **quick)
     fields["model"].input(answers.adopt, inputs, spec_bound, **quick)
     fields["frame_rate"].input(
         answers.regrid, [fields["model"], fields["frame_rate"], fields["duration"]], fields["duration"], **quick
@@ -134,6 +146,28 @@ def _prompting() -> gr.HTML:
     )
 
 
+def _memory() -> gr.HTML:
+    """Where the page shows what the clip would take of the memory."""
+    return gr.HTML(
+        None,
+        html_template='<div class="memory" hidden></div>',
+        js_on_load="window.studio.mount('memory', element, trigger, props, watch)",
+        elem_id="memory",
+        apply_default_css=False,
+    )
+
+
+def _styles() -> gr.HTML:
+    """Where styles are stacked; its value is the request's ``loras``."""
+    return gr.HTML(
+        [],
+        html_template='<div class="styles"></div>',
+        js_on_load="window.studio.mount('styles', element, trigger, props, watch)",
+        elem_id="field-loras",
+        apply_default_css=False,
+    )
+
+
 def _prompt(
     studio: Studio, start: Values, spec: ModelSpec
 ) -> tuple[dict[str, gr.components.Component], tuple[gr.HTML, gr.HTML, gr.HTML]]:
@@ -149,7 +183,7 @@ def _prompt(
         interactive=True,
     )
     original = gr.Textbox(label=title_of("original_prompt"), value=start["original_prompt"], visible=False)
-    words, prompting = _words(studio), _prompting()
+    words, prompting, styles = _words(studio), _prompting(), _styles()
     # Every kind of Gradio component is more for the browser to load; the examples and the answers make do with HTML.
     examples = gr.HTML(
         samples_of(spec),
@@ -166,7 +200,8 @@ def _prompt(
         elem_id="field-modality",
         interactive=True,
     )
-    return {"prompt": prompt, "original_prompt": original, "modality": modality}, (words, prompting, examples)
+    fields = {"prompt": prompt, "original_prompt": original, "loras": styles, "modality": modality}
+    return fields, (words, prompting, examples)
 
 
 def _settings(studio: Studio, start: Values, spec: ModelSpec) -> dict[str, gr.components.Component]:

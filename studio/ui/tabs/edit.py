@@ -1,4 +1,4 @@
-"""The Edit tab: one clip on a time axis. It is drawn by ``assets/edit.js`` and ``assets/paint.js`` from the API."""
+"""The Edit tab: one clip on a time axis, drawn by ``assets/edit.js``, ``paint.js`` and ``upload.js`` from the API."""
 
 from __future__ import annotations
 
@@ -11,5 +11,11 @@ def build() -> None:
         html_template='<section class="edit" aria-label="Edit"></section>',
         js_on_load="window.studio.mount('edit', element)",
         elem_id="edit",
+        apply_default_css=False,
+    )
+    gr.HTML(
+        html_template='<section class="timeline" aria-label="Project"></section>',
+        js_on_load="window.studio.mount('timeline', element)",
+        elem_id="timeline",
         apply_default_css=False,
     )

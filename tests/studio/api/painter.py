@@ -22,7 +22,7 @@ STEP_S = 0.02
 class Painter:
     """Takes ``STEP_S`` a step; the prompt 'too big' asks for more memory than there is."""
 
-    def __init__(self, catalogue: ModelCatalogue, *, media_dir: Path, device: str = "auto") -> None:
+    def __init__(self, catalogue: ModelCatalogue, *, media_dir: Path, device: str = "auto", **kept: object) -> None:
         self._catalogue = catalogue
         self._media_dir = media_dir
         self._device = device

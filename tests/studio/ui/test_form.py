@@ -40,6 +40,7 @@ def test_a_request_comes_back_unchanged_through_the_form(catalogue: ModelCatalog
         "seed": 2**32 - 1,
     }
     changes |= {"first_frame": "sha256:" + "0a" * 32, "frame_rate": 23.976}
+    changes |= {"loras": [{"lora": "lora:" + "0b" * 32, "weight": -0.5, "audio": 0.0, "start": 0.25}]}
     request = catalogue.complete(GenerationRequest(prompt="a bell\nand a drum", model=model, **changes))
     assert catalogue.complete(request_of(values_of(request, catalogue), catalogue)) == request
 
@@ -62,6 +63,8 @@ def test_without_the_lock_the_seed_is_left_to_chance(catalogue: ModelCatalogue) 
         ({"sigmas": "0.5, 1"}, "sigmas"),
         ({"first_frame": "../../etc"}, "first_frame"),
         ({"modality": "smell"}, "modality"),
+        ({"loras": [{"lora": "neon"}]}, "loras.0.lora"),
+        ({"loras": [{"lora": "lora:" + "0b" * 32, "weight": 9}]}, "loras.0.weight"),
     ],
 )
 def test_bad_input_names_its_field(catalogue: ModelCatalogue, changes: dict[str, Any], field: str) -> None:
@@ -109,6 +112,7 @@ def test_every_advanced_setting_has_a_title_and_an_explanation() -> None:
 def test_a_setting_of_few_values_is_chosen_by_words() -> None:
     assert title_of("upscale") == "Enlarge"
     assert choices_of("upscale") == [("off", 1), ("2x", 2), ("4x", 4)]
-    assert choices_of("crf") == choices_of("modality") == []
+    assert [value for _, value in choices_of("effort")] == ["quality", "balanced", "fast", "motion", "speech"]
+    assert choices_of("crf") == choices_of("seed") == []
     chosen = component_for("upscale", value=1)
     assert chosen.preprocess(4) == 4 and chosen.get_config()["label"] == "Enlarge"

@@ -1,0 +1,1 @@
+"""Speed and memory, applied to models from outside."""

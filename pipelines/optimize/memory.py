@@ -1,0 +1,283 @@
+"""How much memory a clip will take: predicted stage by stage from shapes and widths, corrected by what was measured here.
+
+A stage's peak is a few quantities in bytes (tokens, decoded pixels, samples ...), each times how often it is held at once.
+That multiple is reckoned from the network's layout at first; ridge regression (Hoerl and Kennard 1970) draws it towards what
+this machine showed, as far as there is evidence. Reads a model's configuration files, loads no model and no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.contract import GenerationRequest, Modality
+from pipelines.registry import ModelSpec
+
+MIB = 1024**2
+STAGES = ("encode", "denoise", "decode picture", "enlarge", "decode sound", "write")
+"""In the order of a run, as ``Progress`` names them."""
+_PROGRAM_BYTES = 480 * MIB
+"""A worker without weights: the libraries' code. On a GPU only what is allocated there counts."""
+_WARMING_BYTES = 180 * MIB
+"""What the first run of a worker adds for good: the libraries that write and measure files."""
+_NOISE_BYTES = 6 * MIB
+_NOISE_SHARE = 0.04
+"""How far two runs of the same settings are apart: so much, and this share of the peak."""
+
+
+@dataclass(frozen=True)
+class Widths:
+    """The numbers of a model that its memory depends on; LTX-2's own where its files are not on this machine."""
+
+    weights_bytes: int
+    element_bytes: int
+    video_width: int = 4096
+    audio_width: int = 2048
+    decoder_features: float = 128 / 16
+    """Features of the video decoder's last block for each pixel of the picture."""
+    spatial: int = 32
+    temporal: int = 8
+    audio_latents_per_s: float = 25.0
+    sample_rate: int = 48_000
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a request asks of the memory."""
+
+    height: int
+    width: int
+    num_frames: int
+    duration_s: float
+    upscale: int = 1
+    branches: int = 1
+    """Prompts that go through the transformer together: two with guidance."""
+    has_video: bool = True
+    has_audio: bool = True
+
+    @classmethod
+    def of(cls, request: GenerationRequest) -> Work:
+        """The work of a complete request."""
+        assert request.height and request.width and request.num_frames and request.duration_s
+        guided = max(request.guidance_scale or 0, request.audio_guidance_scale or 0) > 1
+        return cls(
+            request.height, request.width, request.num_frames, request.duration_s, request.upscale or 1, 1 + guided,
+            request.modality != Modality.AUDIO, request.modality != Modality.VIDEO,
+        )  # fmt: skip
+
+    @property
+    def pixels(self) -> int:
+        """Of all frames, before they are enlarged."""
+        return self.height * self.width * self.num_frames
+
+    def stages(self) -> tuple[str, ...]:
+        """Those that it goes through."""
+        left_out = {
+            *(() if self.has_video else ("decode picture", "enlarge")),
+            *(() if self.has_audio else ("decode sound",)),
+            *(() if self.upscale > 1 else ("enlarge",)),
+        }
+        return tuple(stage for stage in STAGES if stage not in left_out)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run as it was: bytes in use before it (``rest``), after it (``settled``), and at the peak of each stage."""
+
+    work: Work
+    rest_bytes: int
+    settled_bytes: int
+    peaks: Mapping[str, int]
+
+    @property
+    def warmed_up(self) -> bool:
+        """Whether it made the worker grow for good, as the first run does, and so says little about others."""
+        return self.settled_bytes - self.rest_bytes > 48 * MIB + 4 * self.work.pixels * self.work.upscale**2
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Bytes at rest and at the peak of each stage; ``runs`` is how many measured runs it rests on."""
+
+    rest_bytes: int
+    peaks: Mapping[str, int]
+    runs: int
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most that is in use at any moment."""
+        return max(self.peaks.values())
+
+    @property
+    def stage(self) -> str:
+        """Where that is."""
+        return max(self.peaks, key=lambda stage: self.peaks[stage])
+
+
+def widths_of(spec: ModelSpec, device: str) -> Widths:
+    """The numbers of ``spec`` on a kind of device (``cpu`` computes in float32)."""
+    element = 4 if device == "cpu" or spec.dtype == "float32" else 2
+    return _read(Path(spec.source), element) if spec.is_local else Widths(spec.memory_bytes * element // 2, element)
+
+
+@lru_cache(maxsize=64)
+def _read(folder: Path, element: int) -> Widths:
+    names = ("transformer", "vae", "audio_vae", "vocoder")
+    transformer, vae, audio, vocoder = (json.loads((folder / name / "config.json").read_text()) for name in names)
+    return Widths(
+        weights_bytes=element * sum(map(_parameters, folder.rglob("*.safetensors"))),
+        element_bytes=element,
+        video_width=transformer["num_attention_heads"] * transformer["attention_head_dim"],
+        audio_width=transformer["audio_num_attention_heads"] * transformer["audio_attention_head_dim"],
+        decoder_features=min(vae["decoder_block_out_channels"]) / vae["patch_size"] ** 2,
+        spatial=vae["spatial_compression_ratio"],
+        temporal=vae["temporal_compression_ratio"],
+        audio_latents_per_s=audio["sample_rate"] / audio["mel_hop_length"] / 4,
+        sample_rate=vocoder["output_sampling_rate"],
+    )
+
+
+def _parameters(file: Path) -> int:
+    """How many numbers a safetensors file holds, from its header alone."""
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(struct.unpack("<Q", stream.read(8))[0]))
+    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+
+
+def _quantities(stage: str, work: Work, widths: Widths) -> list[tuple[float, float]]:
+    """What a stage holds beyond the weights: (bytes, how often at once by the network's layout), a constant first."""
+    element, pixels = widths.element_bytes, work.pixels
+    frames = 3.0 * pixels * work.has_video
+    cells = ((work.num_frames - 1) // widths.temporal + 1) * (work.height // widths.spatial) * (work.width // widths.spatial)
+    samples = 4.0 * work.duration_s * widths.sample_rate
+    glimpse = (2 * widths.temporal - 1) * work.height * work.width * work.has_video
+    features = widths.decoder_features * element
+    match stage:
+        case "encode":
+            return [(8.0 * MIB, 1)]
+        case "denoise":
+            # In a block: the state, its norm, queries, keys, values, their rotation; or the feed-forward's fourfold width twice.
+            video = float(work.branches * cells * widths.video_width * element)
+            audio = work.branches * work.duration_s * widths.audio_latents_per_s * widths.audio_width * element
+            return [(16.0 * MIB, 1), (video, 14), (audio, 14), (glimpse * features, 6)]
+        case "decode picture":
+            # Around a residual block: its input, the norm's square and result, the activation, two padded copies.
+            return [(24.0 * MIB, 1), (pixels * features, 6), (4 * frames, 3)]
+        case "enlarge":
+            return [(128.0 * MIB, 1), (frames, 1), (work.upscale**2 * frames, 1)]
+        case "decode sound":
+            return [(16.0 * MIB, 1), (samples, 192), (frames, 1)]
+        case _:
+            # The encoder's frames; then all that is measured, at one small size whatever the clip's is.
+            small = 4.0 * work.num_frames * 3 * 128 * 128 * work.has_video
+            return [(32.0 * MIB, 1), (frames * work.upscale**2, 4), (small, 4), (samples, 16)]
+
+
+@dataclass(frozen=True)
+class MemoryModel:
+    """Predicts the runs of one model on one kind of device from those that were ``measured``, oldest first."""
+
+    widths: Widths
+    device: str
+    measured: tuple[Measured, ...] = ()
+
+    def predict(self, work: Work) -> Prediction:
+        """The peaks of ``work``, at rest as after the latest run."""
+        if self.measured:
+            rest = self.measured[-1].settled_bytes
+        else:
+            rest = self.widths.weights_bytes + (_PROGRAM_BYTES + _WARMING_BYTES if self.device == "cpu" else 0)
+        peaks = {stage: rest + round(max(0.0, self._beyond(stage, work))) for stage in work.stages()}
+        return Prediction(rest, peaks, len(self.measured))
+
+    def _beyond(self, stage: str, work: Work) -> float:
+        quantities = _quantities(stage, work, self.widths)
+        return float(np.dot([size for size, _ in quantities], self._multiples(stage, [times for _, times in quantities])))
+
+    def _multiples(self, stage: str, prior: Sequence[float]) -> np.ndarray:
+        """How often each quantity is held: ridge regression towards ``prior``, which may be wrong by its own size."""
+        runs = [run for run in self.measured if stage in run.peaks and not run.warmed_up]
+        drawn = np.asarray(prior, float)
+        if not runs:
+            return drawn
+        sizes = np.array([[size for size, _ in _quantities(stage, run.work, self.widths)] for run in runs])
+        seen = np.array([run.peaks[stage] - run.rest_bytes for run in runs], float)
+        noise = _NOISE_BYTES + _NOISE_SHARE * np.abs(seen)
+        rows = np.vstack([sizes / noise[:, None], np.diag(1 / drawn)])
+        found, *_ = np.linalg.lstsq(rows, np.concatenate([seen / noise, np.ones(len(drawn))]), rcond=None)
+        return np.asarray(found)
+
+
+@dataclass(frozen=True)
+class Thrift:
+    """How sparingly a run is made: ``step_bytes`` is the largest activation of a decoder's step, ``enlarge_pixels`` are enlarged
+    at once.
+    """
+
+    step_bytes: int = 256 * MIB
+    enlarge_pixels: int = 5 * 128 * 128
+    previews: bool = True
+
+
+PLENTY = Thrift()
+SPARING = Thrift(step_bytes=32 * MIB, enlarge_pixels=128 * 128, previews=False)
+_TIGHT = 0.85
+"""From this share of the free memory on, a run that is expected to take so much is made sparingly."""
+
+
+_SHORTAGES = ("can't allocate memory", "could not create a primitive", "could not create a memory object")
+
+
+def thrift_for(prediction: Prediction, free_bytes: int | None) -> Thrift:
+    """Sparing where the run is expected to take nearly all that is free beside what is held at rest, or more."""
+    taken = prediction.peak_bytes - prediction.rest_bytes
+    return PLENTY if free_bytes is None or taken <= _TIGHT * free_bytes else SPARING
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out; torch and oneDNN tell so of main memory by an ordinary ``RuntimeError``."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or any(words in str(error) for words in _SHORTAGES)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Other settings that take less: what is set, and to what."""
+
+    settings: Mapping[str, int]
+    words: str
+
+
+def changes_of(request: GenerationRequest, spec: ModelSpec) -> Iterable[Change]:
+    """Ways to make a clip that takes less, from the least to the most that is given up of it."""
+    assert request.height and request.width and request.num_frames and request.frame_rate
+    factor = request.upscale or 1
+    for less in sorted((each for each in spec.upscale_factors if each < factor), reverse=True):
+        yield Change({"upscale": less}, "without enlarging" if less == 1 else f"enlarged {less}x instead of {factor}x")
+    for share in (0.75, 0.5, 0.25):
+        frames = spec.nearest_num_frames(round(share * request.num_frames))
+        if frames < request.num_frames:
+            yield Change({"num_frames": frames, "upscale": 1}, f"{frames / request.frame_rate:.1f} s long")
+        height, width = (spec.nearest_side(round(share * side)) for side in (request.height, request.width))
+        if (height, width) != (request.height, request.width):
+            yield Change({"height": height, "width": width, "upscale": 1}, f"{width} × {height} pixels")
+    yield Change(
+        {"height": spec.min_side, "width": spec.min_side, "num_frames": spec.nearest_num_frames(1), "upscale": 1},
+        f"{spec.min_side} × {spec.min_side} pixels and {spec.nearest_num_frames(1)} frames",
+    )
+
+
+def cheapest_change(request: GenerationRequest, spec: ModelSpec, model: MemoryModel, free_bytes: int) -> Change | None:
+    """The first of ``changes_of`` whose peak is at most ``free_bytes``; ``None`` where nothing fits."""
+    for change in changes_of(request, spec):
+        settings = {name: value for name, value in change.settings.items() if getattr(request, name) != value}
+        if model.predict(Work.of(request.model_copy(update=settings))).peak_bytes <= free_bytes:
+            return Change(settings, change.words)
+    return None

@@ -1,0 +1,99 @@
+"""What a clip will take of the memory, and what would take less: asked before anything is made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pipelines.contract import GenerationRequest
+from pipelines.optimize.gauge import free_bytes, resident_bytes
+from pipelines.optimize.memory import Measured, MemoryModel, Prediction, Work, cheapest_change, widths_of
+from pipelines.registry import ModelCatalogue
+from studio.services.records import LessMemory, MemoryForecast, StageMemory
+from studio.settings import Settings
+from studio.storage import memory
+from studio.storage.database import Database
+from studio.storage.memory import MemoryRow
+
+_STAGE_WORDS = {
+    "encode": "while the prompt is read",
+    "denoise": "while it denoises",
+    "decode picture": "while the picture is decoded",
+    "enlarge": "while the picture is enlarged",
+    "decode sound": "while the sound is decoded",
+    "write": "while the file is written and measured",
+}
+
+
+class ForecastService:
+    """Predictions from the runs that this studio has measured; ``workers`` gives the ids of the worker processes."""
+
+    def __init__(
+        self, database: Database, catalogue: ModelCatalogue, settings: Settings, workers: Callable[[], Iterable[int]]
+    ) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._settings = settings
+        self._workers = workers
+
+    def of(self, request: GenerationRequest) -> MemoryForecast:
+        """The forecast of ``request``, completed by its model's defaults. Raises ``InvalidRequest`` or ``ModelNotFound``."""
+        full = self._catalogue.complete(request)
+        spec = self._catalogue.get(full.model)
+        with self._database.read() as connection:
+            device = self._device(memory.latest_device(connection))
+            rows = memory.latest(connection, device, spec.id)
+        model = MemoryModel(widths_of(spec, device), device, tuple(map(_measured, rows)))
+        work = Work.of(full)
+        found = model.predict(work)
+        ran_short = any(row.ran_short and run.work.pixels <= work.pixels for row, run in zip(rows, model.measured, strict=True))
+        free = self._free(device, rows, found.rest_bytes)
+        fits = None if free is None else found.peak_bytes <= free
+        change = cheapest_change(full, spec, model, free) if fits is False and free is not None else None
+        return MemoryForecast(
+            model=spec.id,
+            device=device,
+            stages=tuple(StageMemory(stage=stage, peak_bytes=peak) for stage, peak in found.peaks.items()),
+            peak_bytes=found.peak_bytes,
+            peak_stage=found.stage,
+            rest_bytes=found.rest_bytes,
+            free_bytes=free,
+            fits=fits,
+            runs=found.runs,
+            change=None if change is None else LessMemory(settings=dict(change.settings), words=change.words),
+            ran_short=ran_short,
+            sentence=_sentence(found, free, ran_short),
+        )
+
+    def _device(self, seen: str | None) -> str:
+        """The kind of device that workers run on; ``auto`` is what it turned out to be, or what the machine looks like."""
+        named = self._settings.device.split(",")[0].strip().partition(":")[0]
+        if named != "auto":
+            return "cuda" if named == "cuda" else "cpu"
+        return seen or ("cuda" if Path("/proc/driver/nvidia/version").exists() else "cpu")
+
+    def _free(self, device: str, rows: list[MemoryRow], rest_bytes: int) -> int | None:
+        """What the run may take in all: what is left, and what its worker holds already.
+
+        How full a GPU is only a worker can tell, so there it is what the latest run found.
+        """
+        if device != "cpu":
+            return rows[-1].rest_bytes + rows[-1].free_bytes if rows else None
+        left = free_bytes()
+        held = max((resident_bytes(pid) for pid in self._workers()), default=0)
+        return None if left is None else left + min(held, rest_bytes)
+
+
+def _measured(row: MemoryRow) -> Measured:
+    return Measured(Work(**json.loads(row.work)), row.rest_bytes, row.settled_bytes, json.loads(row.peaks))
+
+
+def _sentence(found: Prediction, free: int | None, ran_short: bool) -> str:
+    told = f"Needs about {_gigabytes(found.peak_bytes)} GB at the most, {_STAGE_WORDS[found.stage]}"
+    told += "." if free is None else f"; {_gigabytes(free)} GB can be had."
+    return told + (" A clip of this size ran short before and went on in smaller steps." if ran_short else "")
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f}" if count < 1e11 else f"{count / 1e9:.0f}"

@@ -1,0 +1,151 @@
+"""The forecast of memory: from the layout alone, from evidence, and the settings that take less."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.contract import GenerationRequest
+from pipelines.graph import NodeCache
+from pipelines.optimize.memory import (
+    MIB,
+    PLENTY,
+    SPARING,
+    STAGES,
+    Measured,
+    MemoryModel,
+    Prediction,
+    Work,
+    changes_of,
+    cheapest_change,
+    is_shortage,
+    thrift_for,
+    widths_of,
+)
+from pipelines.registry import ModelCatalogue
+
+ROOT = Path(__file__).parents[3]
+CATALOGUE = ModelCatalogue.with_folders({})
+POCKET = CATALOGUE.get("pocket")
+MODEL = MemoryModel(widths_of(POCKET, "cpu"), "cpu")
+
+
+def work(height: int = 128, width: int = 128, num_frames: int = 25, **more: object) -> Work:
+    return Work(height, width, num_frames, num_frames / 12, **more)
+
+
+def test_widths_are_read_from_the_files_and_weights_counted_in_the_dtype_they_run_in() -> None:
+    widths = widths_of(POCKET, "cpu")
+    assert (widths.video_width, widths.audio_width, widths.spatial, widths.temporal) == (192, 96, 32, 4)
+    stored = sum(file.stat().st_size for file in Path(POCKET.source).rglob("*.safetensors"))
+    assert widths.weights_bytes == pytest.approx(2 * stored, rel=0.02)  # float16 in the files, float32 on a CPU
+
+
+def test_a_model_that_is_not_here_is_reckoned_with_its_layout() -> None:
+    found = MemoryModel(widths_of(CATALOGUE.get("ltx-2"), "cuda"), "cuda").predict(work(512, 768, 121))
+    assert 68e9 < found.peak_bytes < 85e9 and found.runs == 0
+
+
+@pytest.mark.parametrize("larger", [work(256, 128), work(128, 256), work(num_frames=49), work(upscale=4)])
+def test_more_takes_more(larger: Work) -> None:
+    assert MODEL.predict(larger).peak_bytes > MODEL.predict(work()).peak_bytes
+
+
+def test_only_stages_that_run_are_foretold() -> None:
+    assert tuple(MODEL.predict(work(upscale=2)).peaks) == STAGES
+    assert tuple(MODEL.predict(work(has_video=False)).peaks) == ("encode", "denoise", "decode sound", "write")
+    assert "decode sound" not in MODEL.predict(work(has_audio=False)).peaks
+
+
+def test_evidence_corrects_the_layout() -> None:
+    """A machine where everything takes three times as much beside 900 MiB at rest, seen at eight sizes, foretold at a ninth."""
+    rest, sizes = 900 * MIB, [(64, 64), (64, 128), (96, 96), (128, 128), (160, 96), (192, 192), (256, 128), (256, 256)]
+
+    def real(each: Work) -> Measured:
+        alone = MODEL.predict(each)
+        peaks = {stage: rest + 3 * (peak - alone.rest_bytes) for stage, peak in alone.peaks.items()}
+        return Measured(each, rest, rest, peaks)
+
+    runs = tuple(real(work(height, width, 9 + 8 * (number % 4))) for number, (height, width) in enumerate(sizes))
+    unseen = work(192, 128, 41)
+    found, truth = MemoryModel(MODEL.widths, "cpu", runs).predict(unseen), real(unseen)
+    assert found.rest_bytes == rest and found.runs == 8
+    assert found.peak_bytes == pytest.approx(max(truth.peaks.values()), rel=0.03)
+    assert MODEL.predict(unseen).peak_bytes < 0.8 * found.peak_bytes
+
+
+def test_a_run_that_warmed_the_worker_up_counts_for_the_rest_only() -> None:
+    first = Measured(work(), 500 * MIB, 700 * MIB, dict.fromkeys(MODEL.predict(work()).peaks, 750 * MIB))
+    found, alone = MemoryModel(MODEL.widths, "cpu", (first,)).predict(work()), MODEL.predict(work())
+    assert found.rest_bytes == 700 * MIB
+    assert found.peak_bytes - found.rest_bytes == pytest.approx(alone.peak_bytes - alone.rest_bytes, abs=2)
+
+
+def test_changes_give_up_little_first_and_stay_on_the_grid() -> None:
+    full = CATALOGUE.complete(GenerationRequest(prompt="a ball", height=256, width=256, num_frames=97))
+    shapes = [full.model_copy(update=dict(change.settings)) for change in changes_of(full, POCKET)]
+    assert [CATALOGUE.complete(each) for each in shapes] == shapes
+    assert shapes[0].num_frames == 73 and shapes[0].height == 256
+    peaks = [MODEL.predict(Work.of(each)).peak_bytes for each in shapes]
+    assert peaks[-1] == min(peaks)
+
+
+def test_the_first_change_that_fits_is_chosen_and_none_where_nothing_does() -> None:
+    full = CATALOGUE.complete(GenerationRequest(prompt="a ball", height=512, width=512, num_frames=121))
+    need = MODEL.predict(Work.of(full)).peak_bytes
+    change = cheapest_change(full, POCKET, MODEL, need - 50 * MIB)
+    assert change is not None and dict(change.settings) == {"num_frames": 89} and change.words == "7.4 s long"
+    lessened = MODEL.predict(Work.of(full.model_copy(update=dict(change.settings))))
+    assert lessened.peak_bytes <= need - 50 * MIB
+    assert cheapest_change(full, POCKET, MODEL, 100 * MIB) is None
+
+
+def test_a_run_that_would_take_nearly_everything_is_made_sparingly() -> None:
+    expected = Prediction(500 * MIB, {"denoise": 900 * MIB}, 3)
+    assert thrift_for(expected, 4000 * MIB) is PLENTY and thrift_for(expected, None) is PLENTY
+    assert thrift_for(expected, 420 * MIB) is SPARING
+    assert SPARING.step_bytes < PLENTY.step_bytes and SPARING.enlarge_pixels < PLENTY.enlarge_pixels
+
+
+def test_torchs_own_words_for_main_memory_running_out_are_understood() -> None:
+    import torch
+
+    with pytest.raises(RuntimeError) as failed:
+        torch.empty(2**50)
+    assert is_shortage(failed.value) and is_shortage(MemoryError()) and is_shortage(torch.OutOfMemoryError("full"))
+    assert is_shortage(RuntimeError("could not create a primitive")) and not is_shortage(RuntimeError("sizes do not match"))
+
+
+def test_a_cache_keeps_only_what_it_is_told_to() -> None:
+    cache = NodeCache()
+    for name in "abc":
+        cache.put(name, name)
+    cache.keep({"b", "z"})
+    assert [name in cache for name in "abc"] == [False, True, False]
+
+
+def starved(more_mib: int, kept_mib: int, frames: int) -> dict[str, object]:
+    """What ``starved.py`` prints, run in a process of its own."""
+    command = [sys.executable, "-m", "tests.pipelines.optimize.starved", *map(str, (more_mib, kept_mib, frames))]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=True)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+@pytest.mark.fault
+def test_a_run_out_of_memory_goes_on_from_its_last_finished_stage() -> None:
+    told = starved(500, 400, 61)
+    assert told["fault"] is None
+    assert told["stages"] == ["encode", "denoise", "decode picture", "make room", "decode picture", "decode sound", "write"]
+    assert told["metrics"].count("seconds.denoise") == 1 and "memory.cpu.short" in told["metrics"]
+    assert told["previews_next_time"] is False  # remembered
+
+
+@pytest.mark.fault
+def test_a_run_that_nothing_helps_says_so_in_one_sentence() -> None:
+    told = starved(110, 0, 61)
+    assert told["stages"].count("make room") == 1
+    assert told["fault"].startswith("num_frames is 61; at 256x256 that takes more memory than is free on cpu")

@@ -1,0 +1,34 @@
+"""``generate --forecast``, with and without a server at the data folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"STUDIO_DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(ROOT / "app.py"), "generate", "a red ball", "--forecast", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_it_says_what_a_clip_would_take_and_makes_none(tmp_path: Path) -> None:
+    told = run(tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "decode picture" in told.stdout and "Needs about" in told.stdout
+    assert not list(tmp_path.rglob("*.mp4"))
+
+
+def test_programs_read_it_as_one_object(tmp_path: Path) -> None:
+    told = json.loads(run(tmp_path, "--json", "--width", "256", "--model", "ltx-2").stdout)
+    assert told["model"] == "ltx-2" and told["peak_bytes"] > 68e9
+
+
+def test_bad_input_is_refused_as_for_a_clip(tmp_path: Path) -> None:
+    refused = run(tmp_path, "--height", "100")
+    assert refused.returncode == 2 and refused.stderr.startswith("height is 100")
