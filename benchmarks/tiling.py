@@ -34,7 +34,7 @@ from pipelines.registry import POCKET_FOLDER
 
 LEAST = {"tiled": 1.35, "framewise": 2.5}
 LARGEST_DIFFERENCE = 1e-3
-BUDGET_BYTES = 256 * MIB
+BUDGET_BYTES = 128 * MIB
 WAYS = ("streamed", "tiled", "framewise")
 LTX_2 = dict(
     latent_channels=32, block_out_channels=(16, 32, 32, 32), layers_per_block=(1, 1, 1, 1, 1),
