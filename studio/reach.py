@@ -6,10 +6,10 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pipelines.contract import Conflict, InvalidRequest, NotFound, StudioError, TooLarge, parse_generation
 from studio.settings import Settings
@@ -47,21 +47,32 @@ class Reached(Protocol):
         """Let go of a LoRA."""
 
 
+Way = TypeVar("Way")
+
+
 @contextmanager
-def reached(settings: Settings) -> Iterator[Reached]:
-    """The studio of ``settings``. Raises what ``Studio.open`` raises when nobody can be asked instead."""
+def opened(settings: Settings, here: Callable[[Studio], Way], remote: Callable[[str, Conflict], Way]) -> Iterator[Way]:
+    """The studio of ``settings`` ``here``, or the server that has its folder, by its address.
+
+    Raises what ``Studio.open`` raises when nobody can be asked instead.
+    """
     try:
         studio = Studio.open(settings)
     except Conflict as taken:
         address = address_in(settings.data_dir)
         if address is None:
             raise
-        yield _Remote(address, taken)
+        yield remote(address, taken)
         return
     try:
-        yield _Here(studio)
+        yield here(studio)
     finally:
         studio.stop()
+
+
+def reached(settings: Settings) -> AbstractContextManager[Reached]:
+    """The studio of ``settings``. Raises what ``opened`` raises."""
+    return opened(settings, _Here, _Remote)
 
 
 class _Here:

@@ -8,15 +8,14 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import quote
 
 from pipelines.contract import Conflict, StorageFull
-from studio.reach import told
+from studio.reach import opened, told
 from studio.settings import Settings
-from studio.storage.database import address_in
 from studio.studio import Studio
 
 Told = dict[str, Any]
@@ -52,21 +51,9 @@ class ReachedProjects(Protocol):
         """The project of an .aiprod file."""
 
 
-@contextmanager
-def projects_reached(settings: Settings) -> Iterator[ReachedProjects]:
-    """The projects of ``settings``' studio. Raises what ``Studio.open`` raises when nobody can be asked instead."""
-    try:
-        studio = Studio.open(settings)
-    except Conflict as taken:
-        address = address_in(settings.data_dir)
-        if address is None:
-            raise
-        yield _Remote(address, taken)
-        return
-    try:
-        yield _Here(studio)
-    finally:
-        studio.stop()
+def projects_reached(settings: Settings) -> AbstractContextManager[ReachedProjects]:
+    """The projects of ``settings``' studio. Raises what ``opened`` raises."""
+    return opened(settings, _Here, _Remote)
 
 
 class _Here:
