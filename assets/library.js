@@ -15,11 +15,14 @@
   const SORTED = [
     ["sync.offset_ms", "Best in sync"],
     ["semantic.match", "Closest to the prompt"],
+    ["semantic.clip", "Agrees most, by CLIP"],
+    ["semantic.siglip", "Agrees most, by SigLIP"],
     ["temporal.flicker", "Steadiest"],
     ["temporal.dynamic_degree", "Most motion"],
     ["picture.sharpness", "Sharpest"],
     ["sound.lufs", "Best loudness"],
   ];
+  const JUDGED = ["semantic.clip", "semantic.siglip"]; // only where the studio was given such a model
   let first = null; // the clip that waits for another to be compared with
 
   const grid = h("div", { class: "grid", role: "list", "aria-label": "Clips" });
@@ -423,7 +426,7 @@
     const order = choice("Order", "order", [
       ["newest", "Newest first"],
       ["oldest", "Oldest first"],
-      ...SORTED.map(([name, title]) => [`best:${name}`, title]),
+      ...SORTED.filter(([name]) => !JUDGED.includes(name) || name === root.dataset.judge).map(([name, title]) => [`best:${name}`, title]),
     ]);
     order.value = wanted.best ? `best:${wanted.best}` : wanted.order;
     tools.replaceChildren(

@@ -34,9 +34,26 @@
     );
   }
 
+  /* Who writes, where there is a choice: the rules, or the instruction model that the studio was given. Until somebody chooses,
+     models that know certain words only are written for by the rules. */
+  function authorsOf({ enhancer, bound = "" }) {
+    let chosen = null;
+    const current = () => (!enhancer ? "rules" : (chosen ?? (bound.split(" ").includes(studio.form.model) ? "rules" : "model")));
+    const buttons = (enhancer ? [["rules", "Rules"], ["model", enhancer]] : []).map(([name, title]) =>
+      h(
+        "button",
+        { type: "button", role: "menuitemradio", tabindex: "-1", "data-author": name, onclick: () => ((chosen = name), show()) },
+        h("span", {}, title),
+      ),
+    );
+    const show = () => buttons.forEach((button) => button.setAttribute("aria-checked", String(button.dataset.author === current())));
+    return { buttons, current, show };
+  }
+
   /* A button that unfolds the strategies: arrows move, Escape and a press elsewhere fold it. */
-  function menuOf(choose) {
-    const items = STRATEGIES.map(([name, title, what]) =>
+  function menuOf(choose, authors, translator) {
+    const offered = [...STRATEGIES, ...(translator ? [["translate", "Translate", `Into English, by ${translator}`]] : [])];
+    const choices = offered.map(([name, title, what]) =>
       h(
         "button",
         { type: "button", role: "menuitem", tabindex: "-1", onclick: () => (fold(), choose(name, title)) },
@@ -44,13 +61,18 @@
         h("small", {}, what),
       ),
     );
-    const list = h("div", { class: "enhance-list", role: "menu", "aria-label": "Enhance the prompt", hidden: true }, items);
+    const items = [...choices, ...authors.buttons];
+    const who = authors.buttons.length
+      ? h("div", { class: "enhance-by", role: "group", "aria-label": "Written by" }, h("small", {}, "Written by"), authors.buttons)
+      : null;
+    const list = h("div", { class: "enhance-list", role: "menu", "aria-label": "Enhance the prompt", hidden: true }, choices, who);
     const opener = h(
       "button",
       { type: "button", class: "enhance-open", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => (list.hidden ? unfold() : fold()) },
       "Enhance",
     );
     const unfold = () => {
+      authors.show();
       list.hidden = false;
       opener.setAttribute("aria-expanded", "true");
       items[0].focus();
@@ -82,7 +104,10 @@
     const found = h("div", { class: "found-list", role: "group", "aria-label": "What was read in the prompt" });
     const offer = h("div", { class: "offer", "aria-live": "polite", hidden: true });
     const undo = h("button", { type: "button", class: "enhance-undo", hidden: true, onclick: () => back() }, "Undo");
-    const menu = menuOf((name, title) => attempt(() => enhance(name, title)));
+    const { enhancer, translator } = place.dataset;
+    const authors = authorsOf(place.dataset);
+    const menu = menuOf((name, title) => attempt(() => enhance(name, title)), authors, translator);
+    let wanted = 0; // the answer that is waited for; a closed offer waits for none
     let timer = 0;
     let asked = 0;
     let read = null;
@@ -94,6 +119,7 @@
       field().focus();
     };
     const close = () => {
+      wanted += 1;
       offer.hidden = true;
       offer.replaceChildren();
     };
@@ -110,17 +136,43 @@
       put(prompt, original);
     };
     const piece = ({ change, text }) => (change === "kept" ? text : h(change === "added" ? "ins" : "del", {}, text));
+    /* Models take their time: the offer says so meanwhile, and closing it forgets the answer. */
+    const answered = async (title, who, path, json) => {
+      close();
+      const mine = wanted;
+      if (who) {
+        const leave = h("button", { type: "button", class: "button quiet", onclick: () => (close(), menu.opener.focus()) }, "Close");
+        offer.replaceChildren(h("h4", {}, title), h("p", { class: "hint" }, `${who} is writing…`), h("div", { class: "offer-foot" }, leave));
+        offer.hidden = false;
+        leave.focus();
+      }
+      try {
+        const answer = await api(path, { method: "POST", json });
+        return mine === wanted ? answer : null;
+      } catch (error) {
+        if (mine !== wanted) return null;
+        close();
+        throw error;
+      }
+    };
     const enhance = async (strategy, title) => {
       const prompt = field().value;
+      const isTranslation = strategy === "translate";
+      const author = authors.current();
+      const who = isTranslation ? translator : author === "model" ? enhancer : translator;
       const { model, duration } = studio.form;
       const keep = studio.triggerWords ?? [];
-      const json = { prompt, strategy, model, duration_s: duration > 0 ? duration : null, keep };
-      const answer = await api("/prompts/enhance", { method: "POST", json });
+      const whole = { prompt, strategy, model, duration_s: duration > 0 ? duration : null, keep, engine: author };
+      const answer = isTranslation
+        ? await answered(title, who, "/prompts/translate", { prompt, keep })
+        : await answered(title, who, "/prompts/enhance", whole);
+      if (!answer) return;
+      const by = isTranslation ? translator : answer.engine === "model" ? enhancer : null;
       const changed = answer.prompt !== answer.original;
       const use = h("button", { type: "button", class: "button primary", onclick: () => take(answer) }, "Use it");
       const leave = h("button", { type: "button", class: "button quiet", onclick: () => (close(), menu.opener.focus()) }, "Close");
       offer.replaceChildren(
-        h("h4", {}, title),
+        h("h4", {}, by ? `${title}, by ${by}` : title),
         ...(answer.note ? [h("p", { class: "hint" }, answer.note)] : []),
         ...(changed ? [h("p", { class: "offer-text" }, answer.difference.map(piece))] : []),
         h("div", { class: "offer-foot" }, changed ? use : null, leave),

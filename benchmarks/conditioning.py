@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import random
@@ -204,6 +205,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     options = parser.parse_args()
     requests = [json.loads(line) for line in TRACE.read_text(encoding="utf-8").splitlines()]
+    logging.getLogger("pipelines").setLevel(logging.ERROR)  # files are damaged on purpose
     asked = list(texts(requests[:400] if options.quick else requests))
     with tempfile.TemporaryDirectory() as folder:
         found = measured(asked, Path(folder))

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.contract import EditRequest
 from pipelines.editing.plan import EditPlan
-from pipelines.edits import Enlarge, Keyframes, Region
+from pipelines.edits import Dub, Edit, Enlarge, Keyframes, Region, Retake, Visualise
 from pipelines.graph import Node, Wire
 from pipelines.models.manifest import Weights
 from pipelines.nodes.compose import Compose
@@ -18,7 +18,9 @@ from pipelines.nodes.encode_timeline import encoder_of
 from pipelines.nodes.give_clip import GiveClip
 from pipelines.nodes.lay_out import LayOut
 from pipelines.nodes.load_clip import LoadClip
+from pipelines.nodes.load_latents import LoadLatents
 from pipelines.nodes.upscale import Upscale
+from pipelines.optimize.latent_store import Kept
 
 
 def plain_edit(request: EditRequest, plan: EditPlan) -> dict[str, Node]:
@@ -28,10 +30,25 @@ def plain_edit(request: EditRequest, plan: EditPlan) -> dict[str, Node]:
     return graph | _streams("edit", plan)
 
 
-def enlarged(request: EditRequest, plan: EditPlan, upscaler: Weights) -> dict[str, Node]:
-    """The source's picture through the model's upscaler, its sound as it is."""
+def enlarged(request: EditRequest, plan: EditPlan, upscaler: Weights, kept: LoadLatents | None = None) -> dict[str, Node]:
+    """The source's picture through the model's upscaler, its sound as it is.
+
+    With ``kept`` the picture is decoded from the source's own latents: it lacks what the file's codec did to it.
+    """
     assert isinstance(request.edit, Enlarge)
     graph = _loaded(request) | _streams("source", plan)
+    if kept is not None:
+        shape, factor = plan.shape, request.edit.factor
+        graph["kept"] = kept
+        graph["frames"] = DecodeVideo(
+            model=kept.model,
+            weights=kept.weights,
+            latents=Wire(node="kept"),
+            height=shape.height // factor,
+            width=shape.width // factor,
+            num_frames=shape.num_frames,
+            frame_rate=shape.frame_rate,
+        )
     graph["upscale"] = Upscale(
         model=request.model,
         folder=str(upscaler.folder),
@@ -42,8 +59,11 @@ def enlarged(request: EditRequest, plan: EditPlan, upscaler: Weights) -> dict[st
     return graph
 
 
-def imagined(request: EditRequest, plan: EditPlan, weights: str) -> dict[str, Node]:
-    """The plan's window encoded, its holes denoised from the prompt, decoded and composed with what stays."""
+def imagined(request: EditRequest, plan: EditPlan, weights: str, kept: LoadLatents | None = None) -> dict[str, Node]:
+    """The plan's window encoded, its holes denoised from the prompt, decoded and composed with what stays.
+
+    With ``kept`` the window begins from the source's own latents.
+    """
     window = plan.window
     assert window is not None
     model = {"model": request.model, "weights": weights}
@@ -60,7 +80,9 @@ def imagined(request: EditRequest, plan: EditPlan, weights: str) -> dict[str, No
     if guided:
         graph["encode_negative"] = EncodePrompt(**model, text=request.negative_prompt)
     graph["layout"] = LayOut(edit=request.edit, plan=plan, source=Wire(node="source"), other=_other(request))
-    graph["given"] = GiveClip(**model, layout=Wire(node="layout"), plan=plan)
+    if kept is not None:
+        graph["kept"] = kept
+    graph["given"] = GiveClip(**model, layout=Wire(node="layout"), plan=plan, kept=Wire(node="kept") if kept else None)
     graph["denoise"] = Denoise(
         **settings,
         weights=weights,
@@ -83,6 +105,20 @@ def imagined(request: EditRequest, plan: EditPlan, weights: str) -> dict[str, No
         sound=Wire(node="decode_audio") if wants_audio else None,
     )
     return graph | _streams("compose", plan)
+
+
+def begins_with(edit: Edit, plan: EditPlan, kept: Kept) -> bool:
+    """Whether what is to be enlarged, or what a model sees of the laid-out clip, is the beginning of ``kept``."""
+    shape, window = plan.shape, plan.window
+    if isinstance(edit, Enlarge):
+        height, width = shape.height // edit.factor, shape.width // edit.factor
+        whole = kept.video_BND is not None and kept.num_frames == shape.num_frames
+        return whole and kept.has_size_of(height, width, shape.frame_rate)
+    # The other edits lay the clip out anew, or paint on it.
+    if not isinstance(edit, Retake | Region | Dub | Visualise) or window is None or window.start > 0:
+        return False
+    as_seen = (window.height, window.width) == (shape.height, shape.width) and window.num_frames <= kept.num_frames
+    return as_seen and kept.has_size_of(shape.height, shape.width, shape.frame_rate)
 
 
 def _loaded(request: EditRequest) -> dict[str, Node]:

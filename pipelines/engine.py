@@ -26,22 +26,26 @@ from pipelines.contract import (
     Modality,
     OutOfMemory,
     Progress,
+    StudioError,
 )
-from pipelines.edit_graphs import enlarged, imagined, plain_edit
+from pipelines.edit_graphs import begins_with, enlarged, imagined, plain_edit
+from pipelines.editing.plan import EditPlan
 from pipelines.editing.request import planned
 from pipelines.editing.shape import shape_of
 from pipelines.edits import Enlarge
-from pipelines.graph import Graph, Node, NodeCache, Wire, execute, signatures
+from pipelines.graph import Graph, Node, NodeCache, Wire, execute, needed, signatures
 from pipelines.models.manifest import Weights, checked
 from pipelines.nodes.decode import DecodeAudio, DecodeVideo
 from pipelines.nodes.denoise import Denoise
 from pipelines.nodes.encode_frame import EncodeFrame
 from pipelines.nodes.encode_prompt import EncodePrompt
 from pipelines.nodes.encode_timeline import encoder_of
+from pipelines.nodes.load_latents import LoadLatents
 from pipelines.nodes.mux import Mux
 from pipelines.nodes.upscale import Upscale
 from pipelines.optimize.conditioning_cache import ConditioningCache
 from pipelines.optimize.gauge import gauge_of, weighed
+from pipelines.optimize.latent_store import LatentStore, beside
 from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work, is_shortage, thrift_for, widths_of
 from pipelines.registry import ModelCatalogue, ModelSpec
 from pipelines.version import code_version as code_version
@@ -105,12 +109,16 @@ class Engine:
         media_dir: Path,
         device: str = "auto",
         conditionings: ConditioningCache | None = None,
+        text_image_model: str = "",
+        latents: LatentStore | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._media_dir = media_dir
+        self._text_image_model = text_image_model
         self.device = torch.device(_best_device() if device == "auto" else device)
         self.cache = NodeCache()
         self.conditionings = conditionings or ConditioningCache()
+        self.latents = latents
         self._loaded: dict[str, Any] = {}
         self._sources: Mapping[str, Path] = {}
         self._keys: frozenset[str] = frozenset()
@@ -130,6 +138,18 @@ class Engine:
     def spec(self, model_id: str) -> ModelSpec:
         """The model's entry in the catalogue. Raises ``ModelNotFound``."""
         return self._catalogue.get(model_id)
+
+    def judge(self) -> Any:
+        """The CLIP or SigLIP model that looks at finished clips; ``None`` where none is set, or the set one cannot be loaded."""
+        if not self._text_image_model:
+            return None
+        from pipelines.metrics.agreement import text_image_model
+
+        try:
+            return text_image_model(self._text_image_model)
+        except StudioError as error:  # a finished clip is not lost for want of a number
+            _log.warning("%s", error.message)
+            return None
 
     def media_path(self, reference: str) -> Path:
         """The stored PNG behind a ``sha256:...`` reference."""
@@ -207,6 +227,8 @@ class Engine:
         graph = text_to_clip(request, model.sha256, path, self._upscaler(request))
         if not self.thrift.previews:
             graph["denoise"] = graph["denoise"].model_copy(update={"previews": False})
+        if self._keeps_latents(graph):
+            graph["mux"] = graph["mux"].model_copy(update={"latents": Wire(node="denoise")})
         yield from self._finish(graph, request, path, _Maker(model.sha256, model.sample_rate))
 
     def _edit(self, request: EditRequest, path: Path) -> Generator[Event, None, None]:
@@ -219,10 +241,11 @@ class Engine:
             if not spec.upscaler:
                 raise InvalidRequest(f"edit is 'upscale', but {spec.title} has no upscaler: choose another model.", field="model")
             weights = checked(f"{spec.title}'s upscaler", Path(spec.upscaler))
-            graph, maker = enlarged(request, plan, weights), _Maker(weights.sha256, FILE_SAMPLE_RATE)
+            graph, maker = enlarged(request, plan, weights, self._kept(request, plan)), _Maker(weights.sha256, FILE_SAMPLE_RATE)
         elif plan.window is not None:
             model = self.model(request.model)
-            graph, maker = imagined(request, plan, model.sha256), _Maker(model.sha256, FILE_SAMPLE_RATE)
+            graph = imagined(request, plan, model.sha256, self._kept(request, plan))
+            maker = _Maker(model.sha256, FILE_SAMPLE_RATE)
         else:
             graph = plain_edit(request, plan)
         graph["mux"] = Mux(
@@ -234,6 +257,23 @@ class Engine:
             path=path,
         )
         yield from self._finish(graph, request, path, maker)
+
+    def _keeps_latents(self, graph: Graph) -> bool:
+        """Whether they are kept, and will be at hand: nothing is denoised again for that."""
+        keys = signatures(graph, "mux")
+        at_hand = keys["denoise"] in self.cache or "denoise" in needed(graph, "mux", keys, self.cache)
+        return self.latents is not None and at_hand
+
+    def _kept(self, request: EditRequest, plan: EditPlan) -> LoadLatents | None:
+        """The node that reads what was kept of the source's latents, where that can stand for its file in this edit."""
+        path = self.source_path(request.source)
+        if self.latents is None or not beside(path).exists():
+            return None
+        weights = self.model(request.model).sha256
+        kept = self.latents.get(path, weights)
+        if kept is None or not begins_with(request.edit, plan, kept):
+            return None
+        return LoadLatents(model=request.model, weights=weights, reference=request.source)
 
     def _finish(self, graph: Graph, request: AnyRequest, path: Path, maker: _Maker) -> Generator[Event, None, None]:
         seconds: dict[str, float] = {}

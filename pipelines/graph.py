@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.contract import Event, Metric
 from pipelines.optimize.conditioning_cache import ConditioningCache
+from pipelines.optimize.latent_store import LatentStore
 from pipelines.optimize.memory import Thrift
 from pipelines.registry import ModelSpec
 
@@ -32,16 +33,23 @@ class Wire(BaseModel):
 
 
 class Context(Protocol):
-    """What a running node can reach; ``thrift`` says how sparingly it uses memory, ``conditionings`` keeps encoded texts."""
+    """What a running node can reach; ``thrift`` says how sparingly it uses memory, ``conditionings`` keeps encoded texts.
+
+    ``latents`` keeps those of finished clips, ``None`` where they are not to be kept.
+    """
 
     thrift: Thrift
     conditionings: ConditioningCache
+    latents: LatentStore | None
 
     def model(self, model_id: str) -> Any:
         """The loaded model; loads it first when it is not."""
 
     def spec(self, model_id: str) -> ModelSpec:
         """What is known about a model, whether it is loaded or not."""
+
+    def judge(self) -> Any:
+        """The model that says whether a picture shows what was asked (``metrics.agreement``); ``None`` where there is none."""
 
     def media_path(self, reference: str) -> Path:
         """The file behind a ``sha256:...`` reference."""
@@ -154,7 +162,7 @@ def execute(graph: Graph, target: str, context: Context, cache: NodeCache) -> Ge
     Returns the target's value. Closing the generator closes the running node's.
     """
     keys = signatures(graph, target)
-    plan = _needed(graph, target, keys, cache)
+    plan = needed(graph, target, keys, cache)
     values: dict[str, Any] = {}
     for node_id in plan:
         if keys[node_id] in cache:
@@ -170,7 +178,7 @@ def execute(graph: Graph, target: str, context: Context, cache: NodeCache) -> Ge
     return values[target]
 
 
-def _needed(graph: Graph, target: str, keys: Mapping[str, str], cache: NodeCache) -> list[str]:
+def needed(graph: Graph, target: str, keys: Mapping[str, str], cache: NodeCache) -> list[str]:
     """The ids to visit in order: a cached node stands for everything behind it."""
     wanted: set[str] = set()
 

@@ -32,10 +32,11 @@ def main() -> None:
     from studio.cli_import import import_file
     from studio.cli_lora import app as lora
     from studio.cli_project import app as project
-    from studio.cli_prompt import prompt
+    from studio.cli_prompt import prompt, translate
 
     app.command("generate")(command())
     app.command("prompt")(prompt)
+    app.command("translate")(translate)
     app.add_typer(commands(), name="edit")
     app.command("export")(export)
     app.command("import")(import_file)

@@ -1,9 +1,11 @@
-"""``prompt``: what a prompt asks for and how it could say more, without a server and without making anything."""
+"""``prompt`` and ``translate``: what a prompt asks for, and how it could say more; no server, nothing is made."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +14,12 @@ from studio.terminal import answer, failures, settings_with, table
 if TYPE_CHECKING:
     from pipelines.prompting.enhancement import Enhancement
     from pipelines.prompting.kinds import Analysis
+    from studio.services.prompts import PromptService
+
+Keep = Annotated[
+    list[str] | None, typer.Option(help="Words that stay as they are, such as a style's trigger words; may be repeated.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 def prompt(
@@ -20,29 +28,67 @@ def prompt(
     enhance: Annotated[
         str | None, typer.Option(metavar="detail|cinematic|sound|structure", help="Say more: what is to be added.")
     ] = None,
-    keep: Annotated[
-        list[str] | None, typer.Option(help="Words that stay as they are, such as a style's trigger words; may be repeated.")
+    by: Annotated[
+        str | None,
+        typer.Option(help="Who says more: rules, or an instruction model, as a fetched hub id or a folder (STUDIO_ENHANCER)."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    keep: Keep = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a prompt asks for and names, and enhance it if asked to."""
     with failures(as_json):
         from pipelines.contract import InvalidRequest
-        from pipelines.prompting import enhancement
+        from pipelines.prompting.enhancement import Strategy
         from pipelines.prompting.reading import analyse
         from pipelines.prompting.timeline import timeline_of
-        from pipelines.registry import ModelCatalogue
+        from studio.services.prompts import Wish
 
-        names = [strategy.value for strategy in enhancement.Strategy]
+        names = [strategy.value for strategy in Strategy]
         if enhance is not None and enhance not in names:
             raise InvalidRequest(f"enhance is {enhance!r}; use one of {', '.join(names)}.", field="enhance")
-        spec = ModelCatalogue.with_folders(settings_with().models).get(model)
-        timeline_of(text)
-        found, enhanced = analyse(text), None
-        if enhance is not None:
-            for_model = enhancement.Model(spec.title, spec.vocabulary, spec.defaults.num_frames / spec.defaults.frame_rate)
-            enhanced = enhancement.enhance(text, enhancement.Strategy(enhance), for_model, keep or ())
+        engine: Literal["rules", "model"] | None = None if by is None else "rules" if by == "rules" else "model"
+        with _service(model, enhancer=by if engine == "model" else None) as service:
+            timeline_of(text)
+            wish = Wish(text, model, keep=keep or (), engine=engine)
+            enhanced = service.enhance(wish, Strategy(enhance)) if enhance else None
+        found = analyse(text)
         answer(_told(found, enhanced), as_json, lambda: _say(found, enhanced))
+
+
+def translate(
+    text: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="What to see and hear, in any language that the translator reads.")
+    ],
+    by: Annotated[str | None, typer.Option(help="The translator: a fetched hub id, or a folder (STUDIO_TRANSLATOR).")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Two letters of what it is written in; found out where it is left out.")
+    ] = None,
+    keep: Keep = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say a prompt in English; what it says in quotes stays as it is."""
+    with failures(as_json):
+        from studio.services.prompts import Wish
+
+        with _service("pocket", translator=by) as service:
+            found = service.translate(Wish(text, keep=keep or (), language=language))
+        answer(asdict(found), as_json, lambda: typer.echo(found.prompt))
+
+
+@contextmanager
+def _service(model: str, **given: str | None) -> Iterator[PromptService]:
+    """A service of this process's own for ``model``. Raises ``ModelNotFound``."""
+    from pipelines.registry import ModelCatalogue
+    from studio.services.prompts import PromptService
+
+    settings = settings_with(**given)
+    catalogue = ModelCatalogue.with_folders(settings.models)
+    catalogue.get(model)
+    service = PromptService(catalogue, settings)
+    try:
+        yield service
+    finally:
+        service.close()
 
 
 def _told(found: Analysis, enhanced: Enhancement | None) -> dict[str, Any]:

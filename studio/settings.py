@@ -58,6 +58,22 @@ class Settings(BaseSettings):
     """Encoded prompts that all workers keep on disk together, in bytes; 0 keeps none."""
     conditioning_ttl_s: float = Field(30 * 86_400.0, gt=0)
     """Seconds after which an encoded prompt goes that nobody used."""
+    keep_latents: bool = True
+    """Keep what a model made of a clip beside its file, for edits to begin from; less than a tenth of its size."""
+    enhancer: str = ""
+    """Instruction model that says prompts more fully: a hub id that was fetched to this machine, or a folder. Empty: rules."""
+    enhancer_tokens: int = Field(512, ge=16, le=8192)
+    """Tokens that the instruction model may write for one prompt."""
+    enhancer_s: float = Field(60.0, gt=0)
+    """Seconds that the instruction model may take for one prompt, after it is loaded."""
+    translator: str = ""
+    """Marian, M2M100 or NLLB model that says prompts in English: a hub id that was fetched, or a folder. Empty: the lexicon."""
+    text_image_model: str = ""
+    """CLIP or SigLIP model that measures whether clips show what was asked: a fetched hub id, or a folder. Empty: none."""
+    language_device: str = "auto"
+    """Where instruction model and translator run: auto (a GPU that has the room, else the CPU), cpu, cuda, cuda:1, mps."""
+    language_idle_s: float = Field(300.0, gt=0)
+    """Seconds without use after which instruction model and translator give their memory back."""
 
     @property
     def database_path(self) -> Path:

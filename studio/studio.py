@@ -19,6 +19,7 @@ from studio.services.media import MediaService
 from studio.services.project_exports import ProjectExports
 from studio.services.project_files import ProjectFiles
 from studio.services.projects import ProjectService
+from studio.services.prompts import PromptService
 from studio.services.quality import QualityService
 from studio.services.records import Health
 from studio.services.uploads import UploadService
@@ -37,7 +38,8 @@ class Studio:
         self.catalogue = ModelCatalogue.with_folders(settings.models)
         self.media = MediaService(database, settings)
         self.library = LibraryService(database, self.media, settings)
-        self.quality = QualityService(self.library)
+        self.prompts = PromptService(self.catalogue, settings)
+        self.quality = QualityService(self.library, settings.text_image_model)
         self.loras = LoraService(database, self.catalogue, settings)
         self.exports = ExportService(self.library)
         self.projects = ProjectService(database)
@@ -78,6 +80,7 @@ class Studio:
 
     def stop(self) -> None:
         """Let running jobs finish for ``drain_s``, put the others back into the queue, close the database."""
+        self.prompts.close()
         self._workers.stop()
         self._database.close()
 

@@ -11,10 +11,14 @@ from pipelines.editing.plan import EditPlan
 from pipelines.models.ltx2.encode import encode_frames, encode_sound
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.models.ltx2.load import LTX2Model
+from pipelines.optimize.latent_store import Kept as Latents
 
 
-def give(model: LTX2Model, layout: Layout, plan: EditPlan) -> Given:
-    """Encode the plan's window of ``layout``; a stream that it does not have is not given."""
+def give(model: LTX2Model, layout: Layout, plan: EditPlan, own: Latents | None = None) -> Given:
+    """Encode the plan's window of ``layout``; a stream that it does not have is not given.
+
+    Of what was kept of the source's ``own`` latents nothing is encoded again: the window has to begin with them.
+    """
     window = plan.window
     assert window is not None
     rate = plan.shape.frame_rate
@@ -23,12 +27,21 @@ def give(model: LTX2Model, layout: Layout, plan: EditPlan) -> Given:
     if layout.frames is not None:
         group = model.vae.temporal_compression_ratio
         mask = torch.from_numpy(video_mask(layout, plan, canvas, group)).reshape(1, -1)
-        video = Kept(encode_frames(model, seen(layout, window, group)), mask.to(model.device))
+        clean = _first(own.video_BND if own else None, mask, model)
+        video = Kept(encode_frames(model, seen(layout, window, group)) if clean is None else clean, mask.to(model.device))
     if layout.sound is not None:
         part = heard(layout.sound, window.start / rate, window.num_frames / rate)
         mask = torch.from_numpy(audio_mask(plan, canvas.audio_frames)).unsqueeze(0)
-        audio = Kept(encode_sound(model, part, canvas), mask.to(model.device))
+        clean = _first(own.audio_BND if own else None, mask, model)
+        audio = Kept(encode_sound(model, part, canvas) if clean is None else clean, mask.to(model.device))
     return Given(video, audio)
+
+
+def _first(tokens_BND: torch.Tensor | None, mask_BN: torch.Tensor, model: LTX2Model) -> torch.Tensor | None:
+    """As many of a stream's tokens as the window has; ``None`` where there are fewer."""
+    if tokens_BND is None or tokens_BND.shape[1] < mask_BN.shape[1]:
+        return None
+    return tokens_BND[:, : mask_BN.shape[1]].to(model.device)
 
 
 def video_mask(layout: Layout, plan: EditPlan, canvas: Canvas, group: int) -> np.ndarray:

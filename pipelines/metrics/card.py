@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import soxr
 
 from pipelines.clip_io import Media, Sound
-from pipelines.contract import AnyRequest
+from pipelines.contract import AnyRequest, StudioError
 from pipelines.metrics.loudness import sound_metrics
 from pipelines.metrics.offset import Offset, contacts_of, of_curves, of_events, surest
 from pipelines.metrics.picture import picture_metrics
@@ -19,6 +21,10 @@ from pipelines.metrics.sync import contacts, envelope, motion_peaks, onsets
 from pipelines.metrics.temporal import Change, changes, drift, dynamic_degree, of_changes
 from pipelines.registry import ModelSpec
 
+if TYPE_CHECKING:
+    from pipelines.metrics.agreement import TextImageModel
+
+_log = logging.getLogger(__name__)
 _LARGEST_SIDE = 256  # motion is looked at no larger: it costs with the area and gains nothing
 _LEAST_GUESSED = 4  # contacts guessed from motion alone: of fewer, half of those that seem sure are a frame off or more
 _MONO_RATE = 16_000
@@ -33,11 +39,13 @@ class Witness:
     mouth_F: np.ndarray
 
 
-def quality_card(media: Media, request: AnyRequest | None, spec: ModelSpec | None) -> dict[str, float]:
+def quality_card(
+    media: Media, request: AnyRequest | None, spec: ModelSpec | None, judge: TextImageModel | None = None
+) -> dict[str, float]:
     """Measurements by name; what the clip lacks is absent, not zero.
 
-    ``request`` and ``spec`` say what was asked and in which words; without them, or with a model that takes any words, nothing
-    is said about meaning.
+    ``request`` and ``spec`` say what was asked and in which words; without them, or with a model that takes any words, the
+    readers say nothing about meaning. ``judge`` compares pictures with any words.
     """
     started = time.perf_counter()
     found: dict[str, float] = {}
@@ -46,6 +54,8 @@ def quality_card(media: Media, request: AnyRequest | None, spec: ModelSpec | Non
     if frames is not None and rate:
         found["length.picture_s"] = len(frames) / rate
         found |= picture_metrics(frames)
+        if judge is not None and request is not None:
+            found |= _agreement(judge, frames, request.prompt, rate)
         frames = _small(frames)
         pairs = list(changes(frames))
         found |= _over_time(frames, pairs, rate)
@@ -62,6 +72,14 @@ def quality_card(media: Media, request: AnyRequest | None, spec: ModelSpec | Non
         found |= _together(_kinds(frames, mono, pairs, rate, witness))
     found["length.card_s"] = time.perf_counter() - started
     return {name: round(value, 4) for name, value in found.items()}
+
+
+def _agreement(judge: TextImageModel, frames_FHWC: np.ndarray, prompt: str, frame_rate: float) -> dict[str, float]:
+    try:
+        return judge.agreement(frames_FHWC, prompt, frame_rate)
+    except StudioError as error:  # the clip is there, and no judge takes it away
+        _log.warning("%s", error.message)
+        return {}
 
 
 def _small(frames_FHWC: np.ndarray) -> np.ndarray:

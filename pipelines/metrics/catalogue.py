@@ -121,6 +121,11 @@ _SEMANTIC = (
     *(Metric(f"semantic.{kind}", f"{kind.capitalize()} read", "share", (0, 1), "higher", "words",
              f"How sure the readers are of the {kind} that the prompt names.", "the studio's readers, docs/pocket.md")
       for kind in ("subject", "colour", "action", "place", "camera", "look", "sound")),
+    *(Metric(f"semantic.{name.lower()}", f"Agreement ({name})", "cosine", span, "higher", "words",
+             f"Mean cosine between what a {name} model sees in eight frames and what the prompt asks for at their moments; "
+             "only where one is set up.", source)
+      for name, span, source in (("CLIP", (0.0, 0.5), "Radford et al. 2021, arXiv:2103.00020; as Hessel et al. 2021"),
+                                 ("SigLIP", (-0.1, 0.3), "Zhai et al. 2023, arXiv:2303.15343"))),
 )  # fmt: skip
 _LENGTH = (
     Metric("length.picture_s", "Picture", "s", (0, 60), "higher", "picture", "Length of the picture.", _OURS),
@@ -145,6 +150,8 @@ LIVE = (
 METRICS: tuple[Metric, ...] = (*_SYNC, *_SEMANTIC, *_TEMPORAL, *_PICTURE, *_SOUND, *_LENGTH)
 """Every measurement, in the order of the card."""
 BY_NAME = {metric.name: metric for metric in METRICS}
+JUDGES = {"clip": "semantic.clip", "siglip": "semantic.siglip", "siglip2": "semantic.siglip"}
+"""What text-image models measure, by their kind in transformers."""
 GROUPS = {
     "sync": "Together",
     "semantic": "As asked",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,17 +17,30 @@ from pipelines.metrics.card import quality_card
 from pipelines.metrics.catalogue import BY_NAME, GROUPS, METRICS, Metric
 from pipelines.registry import ModelCatalogue, ModelSpec
 
+if TYPE_CHECKING:
+    from pipelines.metrics.agreement import TextImageModel
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Judge = Annotated[
+    str,
+    typer.Option(
+        "--text-image-model",
+        envvar="STUDIO_TEXT_IMAGE_MODEL",
+        help="Also compare frames with the prompt by this CLIP or SigLIP model: a hub id that was fetched, or a folder.",
+    ),
+]
 _SIGNS = {"good": "good", "fair": "fair", "poor": "POOR", None: ""}
 
 
 @app.command()
 def measure(
-    file: Annotated[Path, typer.Argument(help="Any clip; MP4s of a studio say what was asked.")], as_json: AsJson = False
+    file: Annotated[Path, typer.Argument(help="Any clip; MP4s of a studio say what was asked.")],
+    text_image_model: Judge = "",
+    as_json: AsJson = False,
 ) -> None:
     """Measure one clip."""
-    measured = _measured([file], as_json)[0]
+    measured = _measured([file], text_image_model, as_json)[0]
     if as_json:
         typer.echo(json.dumps({"file": str(file), "measurements": measured, "verdicts": _verdicts(measured)}, ensure_ascii=False))
         return
@@ -44,10 +57,11 @@ def measure(
 def compare(
     a: Annotated[Path, typer.Argument(help="One clip.")],
     b: Annotated[Path, typer.Argument(help="Another.")],
+    text_image_model: Judge = "",
     as_json: AsJson = False,
 ) -> None:
     """Measure two clips and say which is better in what."""
-    one, two = _measured([a, b], as_json)
+    one, two = _measured([a, b], text_image_model, as_json)
     shared = [metric for metric in METRICS if metric.name in one and metric.name in two and metric.group != "length"]
     better = {metric.name: which(metric, one[metric.name], two[metric.name]) for metric in shared}
     if as_json:
@@ -67,7 +81,7 @@ def which(metric: Metric, one: float, two: float) -> str | None:
     return "a" if difference < 0 else "b"
 
 
-def measured_file(path: Path) -> dict[str, float]:
+def measured_file(path: Path, judge: TextImageModel | None = None) -> dict[str, float]:
     """The card of any media file; what was asked is read from it where a studio wrote it. Raises ``InvalidRequest``."""
     if not path.is_file():
         raise InvalidRequest(f"file {str(path)[:200]} does not exist; check the path.", field="file")
@@ -80,16 +94,26 @@ def measured_file(path: Path) -> dict[str, float]:
         return quality_card(media, None, None)
     if isinstance(request, ImportRequest):
         return quality_card(media, None, None)
-    return quality_card(media, request, _known(request.model))
+    return quality_card(media, request, _known(request.model), judge)
 
 
 def _known(model_id: str) -> ModelSpec | None:
     return next((spec for spec in ModelCatalogue.with_folders({}) if spec.id == model_id), None)
 
 
-def _measured(files: list[Path], as_json: bool) -> list[dict[str, float]]:
+def _judge(name: str) -> TextImageModel | None:
+    """The model that compares frames with words, where one is named. Raises ``ModelNotFound`` or ``OutOfMemory``."""
+    if not name:
+        return None
+    from pipelines.metrics.agreement import text_image_model
+
+    return text_image_model(name)
+
+
+def _measured(files: list[Path], text_image_model: str, as_json: bool) -> list[dict[str, float]]:
     try:
-        return [measured_file(file) for file in files]
+        judge = _judge(text_image_model)
+        return [measured_file(file, judge) for file in files]
     except StudioError as error:
         if as_json:
             typer.echo(json.dumps({"error": {"message": error.message, "field": error.field, "status": error.status}}))

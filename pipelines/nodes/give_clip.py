@@ -17,12 +17,14 @@ class GiveClip(Node):
     weights: str
     layout: Wire
     plan: EditPlan
+    kept: Wire | None = None
+    """The source's own latents, where the window begins with them."""
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns a ``Given``."""
         from pipelines.editing.giving import give
 
         yield Progress("encode", 0, 1)
-        given = give(context.model(self.model), inputs["layout"], self.plan)
+        given = give(context.model(self.model), inputs["layout"], self.plan, inputs.get("kept"))
         yield Progress("encode", 1, 1)
         return given

@@ -17,6 +17,8 @@ class Mux(Node):
 
     frames: Wire | None
     sound: Wire | None
+    latents: Wire | None = None
+    """What is kept beside the file."""
     request: AnyRequest
     weights: str
     code_version: str
@@ -31,6 +33,9 @@ class Mux(Node):
         media = {reference: context.media_path(reference).read_bytes() for reference in self.request.images()}
         origin = Origin(self.request, self.weights, self.code_version, media)
         write_clip(self.path, inputs.get("frames"), inputs.get("sound"), origin)
-        measurements = quality_card(read_media(self.path), self.request, context.spec(self.request.model))
+        if context.latents is not None and "latents" in inputs:
+            context.latents.put(self.path, context.model(self.request.model), inputs["latents"], self.request)
+        spec = context.spec(self.request.model)
+        measurements = quality_card(read_media(self.path), self.request, spec, context.judge())
         yield Progress("write", 1, 1)
         return measurements

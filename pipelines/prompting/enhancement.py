@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.contract import MAX_PROMPT_CHARACTERS, InvalidRequest
 from pipelines.prompting import inside
@@ -51,7 +51,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Enhancement:
-    """A prompt before and after. ``note`` says in one sentence why nothing was added, where nothing was."""
+    """A prompt before and after. ``note`` says in one sentence why nothing was added, where nothing was; ``engine`` who wrote."""
 
     strategy: Strategy
     original: str
@@ -59,9 +59,10 @@ class Enhancement:
     language: str
     difference: tuple[Piece, ...]
     note: str | None = None
+    engine: Literal["rules", "model"] = "rules"
 
 
-_COMPLETE = "The prompt already says all that this strategy adds."
+COMPLETE = "The prompt already says all that this strategy adds."
 _FULL = f"The prompt is at its limit of {MAX_PROMPT_CHARACTERS:,} characters; shorten it to add anything."
 _SHOT_S = 1.0  # no shot of a list is shorter
 _SHOTS = 4
@@ -97,7 +98,7 @@ def enhance(prompt: str, strategy: Strategy, model: Model, keep: Sequence[str] =
     else:
         after, note = _written_on(prompt.rstrip(), _additions(prompt.rstrip(), strategy)), None
     if after == prompt.rstrip():
-        after, note = prompt, note or (_FULL if len(prompt) > MAX_PROMPT_CHARACTERS - _ROOM else _COMPLETE)
+        after, note = prompt, note or (_FULL if len(prompt) > MAX_PROMPT_CHARACTERS - _ROOM else COMPLETE)
     return Enhancement(strategy, prompt, after, analyse(_own(prompt)).language, difference(prompt, after), note)
 
 

@@ -40,8 +40,7 @@ def timeline_of(prompt: str, duration_s: float | None = None) -> Timeline | None
     Raises ``InvalidRequest`` in one sentence when a time runs backwards, overlaps the one before it, ends after the clip
     (``duration_s``), or has nothing to show.
     """
-    silent = QUOTED.sub(lambda match: " " * len(match[0]), prompt)
-    marks = list(_MARK.finditer(silent))
+    marks = marks_of(prompt)
     if not marks:
         return None
     segments: list[Segment] = []
@@ -51,6 +50,11 @@ def timeline_of(prompt: str, duration_s: float | None = None) -> Timeline | None
         _check(mark[0], segment, segments[-1] if segments else None, duration_s)
         segments.append(segment)
     return Timeline(prompt[: marks[0].start()].strip(), tuple(segments))
+
+
+def marks_of(prompt: str) -> list[re.Match[str]]:
+    """The time stamps of a prompt, in order; those inside quoted speech are speech."""
+    return list(_MARK.finditer(QUOTED.sub(lambda match: " " * len(match[0]), prompt)))
 
 
 def stamp(start_s: float, end_s: float) -> str:

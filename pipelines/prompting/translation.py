@@ -1,14 +1,62 @@
-"""A prompt in another language said in the words that a small model knows. Standard library only."""
+"""A prompt in another language said in English, by a translator or in the words that a small model knows. No torch."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 
+from pipelines.contract import MAX_PROMPT_CHARACTERS, InvalidRequest
+from pipelines.prompting.exchange import Translator
 from pipelines.prompting.kinds import Analysis, Entity, EntityKind
-from pipelines.prompting.reading import analyse
+from pipelines.prompting.languages import Language
+from pipelines.prompting.reading import QUOTED, analyse
+from pipelines.prompting.timeline import marks_of
 from pipelines.vocabulary import Vocabulary
 
+_SENTENCE = re.compile(r"(?<=[.!?;])(\s+)(?=\S)|(?<=[。！？])(\s*)(?=\S)")
+
 _AFTER_A_COMMA = ("sound", "ambience", "camera", "look")
+
+
+def translated(prompt: str, language: Language, translator: Translator, keep: Sequence[str] = ()) -> str:
+    """``prompt`` in English; quoted speech, the words of ``keep`` and time stamps stay as they are and where they are.
+
+    What stands between those is translated sentence by sentence. Raises what the translator raises, or ``InvalidRequest``.
+    """
+    if language.code == "en":
+        return prompt
+    pieces = _pieces(prompt, keep)
+    foreign = [at for at, (piece, is_held) in enumerate(pieces) if not is_held and re.search(r"[^\W\d_]", piece)]
+    if not foreign:
+        return prompt
+    said = translator.translate(tuple(pieces[at][0].strip() for at in foreign), language.code)
+    words = [piece for piece, _ in pieces]
+    for at, sentence in zip(foreign, said, strict=True):
+        piece = words[at]
+        begin, end = len(piece) - len(piece.lstrip()), len(piece.rstrip())
+        words[at] = piece[:begin] + " ".join(sentence.split()) + (piece[end:] or " " * (at + 1 < len(words)))
+    text = "".join(words).rstrip()
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        raise InvalidRequest(f"prompt is over {MAX_PROMPT_CHARACTERS:,} characters in English: shorten it.", field="prompt")
+    return text
+
+
+def _pieces(prompt: str, keep: Sequence[str]) -> list[tuple[str, bool]]:
+    """``prompt`` cut into what must stay as it is (true) and sentences, or what is between; joined they are the prompt."""
+    held = [match.span() for match in QUOTED.finditer(prompt)] + [mark.span() for mark in marks_of(prompt)]
+    for word in filter(str.strip, keep):
+        held += [match.span() for match in re.finditer(re.escape(word), prompt)]
+    pieces: list[tuple[str, bool]] = []
+    at = 0
+    for start, end in [*sorted(held), (len(prompt), len(prompt))]:
+        if start < at:
+            continue  # inside another
+        cuts = [at, *(at + match.end() for match in _SENTENCE.finditer(prompt[at:start])), start]
+        pieces += [(prompt[a:b], False) for a, b in pairwise(cuts) if a < b]
+        pieces.append((prompt[start:end], True))
+        at = end
+    return [piece for piece in pieces if piece[0]]
 
 
 def in_words_of(prompt: str, vocabulary: Vocabulary, keep: Sequence[str] = ()) -> str | None:

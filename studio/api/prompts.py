@@ -11,11 +11,12 @@ from pydantic import BaseModel, Field
 
 from pipelines import contract
 from pipelines.contract import MAX_PROMPT_CHARACTERS
-from pipelines.prompting.enhancement import Model, Strategy, enhance
+from pipelines.prompting.enhancement import Strategy
 from pipelines.prompting.kinds import EntityKind, Intent
 from pipelines.prompting.reading import analyse
 from pipelines.prompting.timeline import timeline_of
 from studio.api.wire import body_of, json_body, parse
+from studio.services.prompts import Wish
 from studio.studio import Studio
 
 JSON = Annotated[object, Depends(json_body)]
@@ -28,19 +29,28 @@ class PromptToRead(contract.Request):
     """What to see and what to hear."""
 
 
-class PromptToEnhance(contract.Request):
-    """A prompt, what to add to it, and the model and length of clip that it is for."""
+class PromptToTranslate(contract.Request):
+    """A prompt to say in English."""
 
     prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)
     """What to see and what to hear."""
+    language: str | None = Field(None, min_length=2, max_length=2)
+    """Two letters; found out where it is left out."""
+    keep: tuple[str, ...] = Field((), max_length=50)
+    """Words that stay as they are, such as the trigger words of styles."""
+
+
+class PromptToEnhance(PromptToTranslate):
+    """A prompt, what to add to it, and the model and length of clip that it is for."""
+
     strategy: Strategy
     """detail, cinematic, sound or structure."""
     model: str = Field("pocket", min_length=1, max_length=100)
     """Who will read it."""
     duration_s: float | None = Field(None, gt=0, le=10_000)
     """Seconds of the clip, for time stamps; the model's own length where it is left out."""
-    keep: tuple[str, ...] = Field((), max_length=50)
-    """Words that stay as they are, such as the trigger words of styles."""
+    engine: Literal["rules", "model"] | None = None
+    """Who writes; where it is left out the instruction model, if there is one and ``model`` takes any words, else the rules."""
 
 
 class FoundEntity(BaseModel):
@@ -80,20 +90,34 @@ class ChangedPiece(BaseModel):
     text: str
 
 
-class EnhancedPrompt(BaseModel):
+class TranslatedPrompt(BaseModel):
     """A prompt before and after; the pieces that were not added make ``original``, those not removed make ``prompt``."""
 
-    strategy: Strategy
     original: str
     prompt: str
     language: str
     difference: list[ChangedPiece]
     note: str | None
-    """Why nothing was added, where nothing was."""
+    """Why nothing was added or changed, where nothing was."""
+
+
+class EnhancedPrompt(TranslatedPrompt):
+    """The same, by one of the strategies."""
+
+    strategy: Strategy
+    engine: Literal["rules", "model"]
+    """Who wrote it."""
+
+
+class PromptEngines(BaseModel):
+    """The models that write prompts here beside the rules; ``null`` where the settings name none."""
+
+    enhancer: str | None
+    translator: str | None
 
 
 def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
-    """The routes ``/prompts/analyse`` and ``/prompts/enhance``."""
+    """The routes ``/prompts/analyse``, ``/prompts/enhance``, ``/prompts/translate`` and ``/prompts/engines``."""
 
     @api.post("/prompts/analyse", openapi_extra=body_of(PromptToRead))
     def read(body: JSON) -> ReadPrompt:
@@ -111,7 +135,17 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
     def enhanced(body: JSON) -> EnhancedPrompt:
         """A prompt with what a strategy adds to it; nothing is made or kept."""
         wanted = parse(PromptToEnhance, body)
-        spec = studio_of().catalogue.get(wanted.model)
-        own_s = spec.defaults.num_frames / spec.defaults.frame_rate
-        model = Model(spec.title, spec.vocabulary, wanted.duration_s or own_s)
-        return EnhancedPrompt.model_validate(asdict(enhance(wanted.prompt, wanted.strategy, model, wanted.keep)))
+        wish = Wish(**wanted.model_dump(exclude={"strategy"}))
+        return EnhancedPrompt.model_validate(asdict(studio_of().prompts.enhance(wish, wanted.strategy)))
+
+    @api.post("/prompts/translate", openapi_extra=body_of(PromptToTranslate))
+    def translated(body: JSON) -> TranslatedPrompt:
+        """A prompt in English, by the translator that the settings name; 422 where they name none."""
+        wish = Wish(**parse(PromptToTranslate, body).model_dump())
+        return TranslatedPrompt.model_validate(asdict(studio_of().prompts.translate(wish)))
+
+    @api.get("/prompts/engines")
+    def engines() -> PromptEngines:
+        """Who writes prompts here beside the rules."""
+        service = studio_of().prompts
+        return PromptEngines(enhancer=service.enhancer, translator=service.translator)

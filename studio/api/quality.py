@@ -42,6 +42,8 @@ class Measures(BaseModel):
     groups: dict[str, str]
     confident: float
     """From this ``sync.confidence`` on an offset counts."""
+    judge: str | None
+    """What the CLIP or SigLIP model that the settings name measures; ``null`` where they name none."""
 
 
 class Onsets(BaseModel):
@@ -56,7 +58,8 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
     @api.get("/metrics")
     def metrics() -> Measures:
         """What is measured on every clip."""
-        return Measures(metrics=tuple(map(_told, METRICS)), live=tuple(map(_told, LIVE)), groups=GROUPS, confident=CONFIDENT)
+        told, live, judge = tuple(map(_told, METRICS)), tuple(map(_told, LIVE)), studio_of().quality.judge
+        return Measures(metrics=told, live=live, groups=GROUPS, confident=CONFIDENT, judge=judge)
 
     @api.post("/clips/{clip_id}/measure")
     def measure(request: Request, clip_id: str) -> StoredClip:

@@ -14,6 +14,7 @@ from pathlib import Path
 from pipelines.clip_io import read_request
 from pipelines.contract import AnyRequest, Conflict, GenerationRequest, InvalidRequest, NotFound, TooLarge, stored_request
 from pipelines.metrics.catalogue import BY_NAME
+from pipelines.optimize.latent_store import SUFFIX
 from studio.media import peaks_of, strip_of, thumbnail_of
 from studio.services.media import MediaService, write_whole
 from studio.services.present import clip_record
@@ -30,7 +31,7 @@ _MAX_TAGS = 20
 _TRASH_DAYS = 30
 _MAX_ANCESTORS = 200
 _EVERYTHING = ClipFilter()
-_OUR_FILE = re.compile(r"[0-9a-f]{32}\.(mp4|webp|strip-\d+\.webp)|\..*\.part(\.mp4)?")
+_OUR_FILE = re.compile(r"[0-9a-f]{32}\.(mp4|latents|webp|strip-\d+\.webp)|\..*\.part(\.mp4)?")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -215,7 +216,8 @@ class LibraryService:
         for folder in (self._settings.clips_dir, self._settings.thumbnails_dir, self._settings.media_dir):
             for path in folder.rglob("*"):
                 is_image = folder == self._settings.media_dir and path.suffix != ".part"
-                if not is_image and _OUR_FILE.fullmatch(path.name) and str(path.relative_to(root)) not in needed:
+                stands_for = path.with_suffix(".mp4") if path.suffix == SUFFIX else path
+                if not is_image and _OUR_FILE.fullmatch(path.name) and str(stands_for.relative_to(root)) not in needed:
                     path.unlink(missing_ok=True)
 
     def _row(self, owner: str, clip_id: str) -> ClipRow:

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.clip_io import read_media
-from pipelines.contract import InvalidRequest
+from pipelines.contract import InvalidRequest, ModelNotFound
+from pipelines.metrics.catalogue import JUDGES
+from pipelines.models.local import judge_named
 from studio.services.library import LibraryService
 from studio.services.records import StoredClip
 
@@ -20,20 +22,30 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 class QualityService:
-    """What is measured on clips that exist; new ones are measured by the worker as they are made."""
+    """What is measured on clips that exist; new ones are measured by the worker as they are made.
 
-    def __init__(self, library: LibraryService) -> None:
+    ``judge`` is the measurement that the set CLIP or SigLIP model adds. Raises ``ModelNotFound`` where it is not here: a wrong
+    name is told when the studio opens, for no clip is lost to it later.
+    """
+
+    def __init__(self, library: LibraryService, text_image_model: str = "") -> None:
         self._library = library
+        self._text_image_model = text_image_model
+        self.judge = JUDGES[judge_named(text_image_model).kind] if text_image_model else None
 
     def measure(self, owner: str, clip_id: str) -> StoredClip:
-        """Measure a clip again and keep what comes of it. Raises ``NotFound`` or ``InvalidRequest``."""
+        """Measure a clip again and keep what comes of it. Raises ``NotFound``, ``InvalidRequest`` or ``ModelNotFound``."""
         path = self._library.file(owner, clip_id)
         command = [sys.executable, "-m", "pipelines.metrics.measuring", "measure", str(path.absolute()), "--json"]
+        command += ["--text-image-model", self._text_image_model]
         try:
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_LONGEST_S)
         except subprocess.TimeoutExpired:
             raise InvalidRequest("clip takes too long to be measured: choose a shorter one.", field="clip") from None
         if done.returncode == 2:
+            fault = json.loads(done.stdout)["error"]
+            if fault["field"] == "text_image_model":
+                raise ModelNotFound(fault["message"], field="text_image_model")
             raise InvalidRequest("clip cannot be measured: its file is damaged; make it again.", field="clip")
         if done.returncode:
             raise ChildProcessError(done.stderr[-2000:])

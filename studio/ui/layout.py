@@ -25,6 +25,6 @@ def build_page(studio: Studio) -> gr.Blocks:
             with gr.Tab("Edit", id="edit"):
                 edit.build()
             with gr.Tab("Library", id="library"):
-                library.build()
+                library.build(studio)
         create.connect(page, studio, composer, tabs)
     return page

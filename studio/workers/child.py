@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from pipelines.contract import AnyRequest, Clip, Done, Event, StudioError
 from pipelines.optimize.conditioning_cache import ConditioningCache, Limits
+from pipelines.optimize.latent_store import LatentStore, beside
 from pipelines.registry import ModelCatalogue
 from studio.media import thumbnail_of
 from studio.services.media import write_whole
@@ -96,6 +97,7 @@ class Worker:
             return Failed(run.ticket, message, None, StudioError, is_bug=True)
         if clip is None:
             run.path.unlink(missing_ok=True)
+            beside(run.path).unlink(missing_ok=True)
             return Cancelled(run.ticket)
         if run.thumbnail is not None:
             with suppress(StudioError):  # the library makes a missing one when somebody looks
@@ -117,7 +119,12 @@ def _engine(setup: Setup) -> RunsRequests:
     module, name = setup.settings.engine.split(":")
     catalogue = ModelCatalogue.with_folders(setup.settings.models)
     engine: RunsRequests = getattr(importlib.import_module(module), name)(
-        catalogue, media_dir=setup.media_dir, device=setup.device, conditionings=_conditionings(setup.settings)
+        catalogue,
+        media_dir=setup.media_dir,
+        device=setup.device,
+        conditionings=_conditionings(setup.settings),
+        latents=LatentStore() if setup.settings.keep_latents else None,
+        text_image_model=setup.settings.text_image_model,
     )
     return engine
 

@@ -239,7 +239,8 @@ def run_once(
     Raises what the engine raises, ``InvalidRequest`` and the like, or ``StudioError`` when the process went down.
     """
     full = ModelCatalogue.with_folders(settings.models).complete(request)
-    setup = Setup(settings, settings.device.split(",")[0].strip(), None, media_dir or settings.media_dir)
+    alone = settings.model_copy(update={"keep_latents": False})  # whoever names a path wants one file there
+    setup = Setup(alone, settings.device.split(",")[0].strip(), None, media_dir or settings.media_dir)
     try:
         child = WorkerProcess.start(setup, None)
         try:

@@ -17,16 +17,18 @@ ROOT = Path(__file__).parent.parent.parent
 class Server:
     """`python app.py serve` on a free port with a data directory of its own; survives restarts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.folder = folder
+        self._settings = {f"STUDIO_{name.upper()}": value for name, value in settings.items()}
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Returns when the server answers and its worker is ready."""
         given = {"STUDIO_DATA_DIR": str(self.folder / "data"), "STUDIO_PORT": str(self.port), "STUDIO_DRAIN_S": "2"}
+        given |= self._settings
         log = (self.folder / "server.log").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "app.py", "serve", "--no-open"], cwd=ROOT, env={**os.environ, **given}, stdout=log, stderr=log

@@ -135,15 +135,23 @@ def _words(studio: Studio) -> gr.HTML:
     )
 
 
-def _prompting() -> gr.HTML:
-    """Where the page shows what was read in the prompt, and offers to say more."""
+def _prompting(studio: Studio) -> gr.HTML:
+    """Where the page shows what was read in the prompt, and offers to say more; with the names of the models that can."""
+    bound = " ".join(each.id for each in studio.catalogue if each.has_vocabulary)
+    named = {"enhancer": studio.prompts.enhancer, "translator": studio.prompts.translator, "bound": bound}
+    names = "".join(f' data-{name}="{_spelled(value)}"' for name, value in named.items() if value)
     return gr.HTML(
         None,
-        html_template='<div class="prompting"></div>',
+        html_template=f'<div class="prompting"{names}></div>',
         js_on_load="window.studio.mount('prompting', element, trigger, props)",
         elem_id="prompting",
         apply_default_css=False,
     )
+
+
+def _spelled(text: str) -> str:
+    """``text`` inside an attribute of a template, where braces and dollars mean something too."""
+    return "".join(letter if letter.isalnum() or letter in " ._-" else f"&#{ord(letter)};" for letter in text)
 
 
 def _memory() -> gr.HTML:
@@ -183,7 +191,7 @@ def _prompt(
         interactive=True,
     )
     original = gr.Textbox(label=title_of("original_prompt"), value=start["original_prompt"], visible=False)
-    words, prompting, styles = _words(studio), _prompting(), _styles()
+    words, prompting, styles = _words(studio), _prompting(studio), _styles()
     # Every kind of Gradio component is more for the browser to load; the examples and the answers make do with HTML.
     examples = gr.HTML(
         samples_of(spec),

@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipelines.clip_io import Origin, Sound, write_clip
 from pipelines.contract import Conflict, InvalidRequest, NotFound, TooLarge
+from pipelines.optimize.latent_store import beside
 from studio.services.records import ClipFilter
 from studio.storage import clips
 from studio.studio import Studio
@@ -163,12 +164,14 @@ def test_the_trash_is_emptied_after_30_days_and_nobodys_files_go(tmp_path):
     folder = settings.clips_dir / ("0" * 16)
     folder.mkdir(parents=True)
     orphan, half, foreign = folder / f"{'a' * 32}.mp4", folder / ".x.1.part.mp4", folder / "holiday.mp4"
-    for path in (orphan, half, foreign):
+    latents = {clip_id: beside(studio.library.file(OWNER, clip_id)) for clip_id in (old, young, kept)}
+    for path in (orphan, half, foreign, *latents.values()):
         path.write_bytes(b"x")
     with studio:
         assert names(studio) == ["kept"] and names(studio, deleted=True) == ["young"]
         assert studio.library.file(OWNER, kept).exists() and studio.library.file(OWNER, young).exists()
         assert (orphan.exists(), half.exists(), foreign.exists()) == (False, False, True)
+        assert [latents[clip_id].exists() for clip_id in (old, young, kept)] == [False, True, True]
 
 
 def test_thumbnails_are_made_again_when_lost(busy, small):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.contract import GenerationRequest, InvalidRequest, NotFound
+from pipelines.contract import GenerationRequest, InvalidRequest, ModelNotFound, NotFound
 from pipelines.metrics.ceiling import save
 from pipelines.world import Scene, make_clip
 from pipelines.world.scene import Subject
@@ -12,6 +12,7 @@ from studio.services.records import ClipFilter
 from studio.settings import Settings
 from studio.studio import Studio
 from tests.studio.shelf import OWNER, fill_shelf
+from tests.twins import clip_twin, instruction_twin
 
 
 @pytest.fixture
@@ -49,6 +50,33 @@ def test_an_old_clip_is_measured_again(studio):
     assert heard and heard == sorted(heard) and 0 <= heard[0] < heard[-1] < 2.1
     with pytest.raises(NotFound):
         studio.quality.measure("somebody else", clip_id)
+
+
+def test_a_text_image_model_measures_too_and_the_library_follows_it(tmp_path):
+    folder = clip_twin(tmp_path / "clip")
+    studio = Studio.open(Settings(data_dir=tmp_path / "data", workers=0, text_image_model=str(folder)))
+    try:
+        assert studio.quality.judge == "semantic.clip"
+        ids = shelf(studio, ["a red ball bouncing on grass", "not measured"])
+        clip = make_clip(Scene((Subject("ball", colour="red"),), "grass", "bouncing"), size=64)
+        request = studio.catalogue.complete(GenerationRequest(prompt="a red ball bouncing on grass", seed=1))
+        save(studio.library.file(OWNER, ids[0]), clip.frames, clip.waveform, request)
+        assert -1 <= studio.quality.measure(OWNER, ids[0]).measurements["semantic.clip"] <= 1
+        assert names(studio, best="semantic.clip") == ["a red ball bouncing on grass"]
+        (folder / "model.safetensors").unlink()  # lost while the studio runs
+        with pytest.raises(ModelNotFound, match="text_image_model clip lacks its weights"):
+            studio.quality.measure(OWNER, ids[0])
+    finally:
+        studio.stop()
+
+
+def test_a_wrong_text_image_model_is_told_at_once(tmp_path):
+    with pytest.raises(ModelNotFound, match="text_image_model none is not on this machine"):
+        Studio.open(Settings(data_dir=tmp_path, workers=0, text_image_model=str(tmp_path / "none")))
+    folder = instruction_twin(tmp_path / "chat", [("a", "b", "c")])
+    with pytest.raises(ModelNotFound, match="choose a CLIP or SigLIP model"):
+        Studio.open(Settings(data_dir=tmp_path, workers=0, text_image_model=str(folder)))
+    Studio.open(Settings(data_dir=tmp_path, workers=0)).stop()  # nothing of it stays locked
 
 
 def test_a_damaged_file_is_one_sentence(studio):
