@@ -159,7 +159,7 @@ def _pocket() -> Iterable[ModelSpec]:
             title="Pocket fast",
             description="Pocket in six steps without guidance: for drafts.",
             adapter=str(POCKET_FAST_FOLDER),
-            **_advice(POCKET_FAST_FOLDER),
+            **advice_in(POCKET_FAST_FOLDER),
         )
 
 
@@ -177,11 +177,11 @@ def pocket_in(folder: Path) -> ModelSpec:
         mel_scale=(-6.5, 3.0),
         sha256=json.loads((folder / "sha256.json").read_text()),
         upscaler=str(POCKET_UPSCALER_FOLDER) if (POCKET_UPSCALER_FOLDER / "config.json").is_file() else "",
-        **_advice(folder),
+        **advice_in(folder),
     )
 
 
-def _advice(folder: Path) -> dict[str, Any]:
+def advice_in(folder: Path) -> dict[str, Any]:
     """Recommended settings and example prompts of a released folder."""
     advice = json.loads((folder / "studio.json").read_text())
     return {"examples": tuple(advice.pop("examples")), "defaults": Defaults(**advice)}

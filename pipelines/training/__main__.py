@@ -1,6 +1,6 @@
 """``python -m pipelines.training pocket --stage ... --minutes ...``: train one stage, or release what is trained.
 
-In order: ``video_vae`` and ``audio_vae``, ``latents``, ``transformer``, ``distillation``. Beside them: ``vocoder`` at any time,
+In order: ``video_vae`` and ``audio_vae``, ``latents``, ``transformer``. Beside them: ``vocoder`` at any time,
 ``video_decoder`` and then ``upscaler`` after ``video_vae``; and the readers that measure it all, ``picture_reader`` before
 ``sync_reader``, and ``sound_reader``. ``readers_release`` and ``release`` measure and write what is trained. In a fresh clone
 ``adopt`` makes checkpoints of the released weights; any stage then goes on from them with ``--resume``.

@@ -15,6 +15,9 @@ import torch
 
 from pipelines.training.recipes import Recipe
 
+KEEPING_SHARE = 0.35
+"""How many batches are given part of what they are to make."""
+
 
 @dataclass(frozen=True)
 class Keep:
@@ -26,6 +29,10 @@ class Keep:
     def repeat(self, times: int) -> Keep:
         """The same, ``times`` over along the batch."""
         return Keep(self.video_BN.repeat(times, 1), self.audio_BL.repeat(times, 1))
+
+    def to(self, device: torch.device) -> Keep:
+        """The same on ``device``."""
+        return Keep(self.video_BN.to(device), self.audio_BL.to(device))
 
 
 def grid(recipe: Recipe) -> tuple[int, int, int]:
@@ -102,14 +109,14 @@ _KINDS: tuple[tuple[float, Callable[[_Sample], None]], ...] = (
 )
 
 
-def draw_keep(recipe: Recipe, rng: np.random.Generator, batch: int, device: torch.device) -> Keep:
-    """Masks of a batch, each sample's of a kind of its own."""
+def draw_keep(cells: tuple[int, int, int], audio_frames: int, rng: np.random.Generator, batch: int) -> Keep:
+    """Masks of a batch of clips of ``cells`` (``grid``) and ``audio_frames``, each sample's of a kind of its own."""
     shares = np.array([share for share, _ in _KINDS])
     samples = []
     for kind in rng.choice(len(_KINDS), batch, p=shares / shares.sum()):
-        sample = _Sample(rng, np.zeros(grid(recipe), np.float32), np.zeros(recipe.audio_latent_frames, np.float32))
+        sample = _Sample(rng, np.zeros(cells, np.float32), np.zeros(audio_frames, np.float32))
         _KINDS[kind][1](sample)
         samples.append(sample)
     video = torch.from_numpy(np.stack([sample.video.ravel() for sample in samples]))
     audio = torch.from_numpy(np.stack([sample.audio for sample in samples]))
-    return Keep(video.to(device), audio.to(device))
+    return Keep(video, audio)

@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 from pipelines.contract import InvalidRequest, StudioError
 from pipelines.registry import ModelCatalogue
 from pipelines.training.lora_data import read_folder
-from pipelines.training.lora_release import RUNS, publish, recipes_named, task_of, train_recipe
+from pipelines.training.lora_release import RUNS, publish, publish_student, recipes_named, task_of, train_recipe
 from pipelines.training.lora_stage import LoraSettings, Streams
 from pipelines.training.lora_training import LoraTask, base_of, source_of, told, train_lora
 from pipelines.training.machine import keep_memory
@@ -40,19 +40,22 @@ class Options:
     base: Annotated[str, typer.Option(help="The installed model that it is for.")] = "pocket"
     model_folder: Annotated[Path | None, typer.Option(help="A diffusers folder of an LTX-2 model, named by --base.")] = None
     learning_rate: Annotated[float, typer.Option(min=1e-6, max=0.1, help="Peak step size.")] = 2e-3
+    few_steps: Annotated[int | None, typer.Option(help="Learn to make such clips in so many steps without guidance.")] = None
     batch: Annotated[int, typer.Option(min=1, max=256, help="Clips a step.")] = 8
     seed: Annotated[int, typer.Option(help="Seed of weights and chance.")] = 0
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, exactly.")] = False
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto"
     recipe: Annotated[str | None, typer.Option(help="Train a shipped LoRA, or all of them, from its recipe.")] = None
-    release: Annotated[bool, typer.Option("--release", help="With --recipe: put it into the folder loras.")] = False
+    release: Annotated[bool, typer.Option("--release", help="With --recipe: put it where the studio finds it.")] = False
 
     def task(self) -> LoraTask:
         """The training that they ask for. Raises ``InvalidRequest``."""
         if self.streams not in ("both", "picture", "sound"):
             raise InvalidRequest(f"streams is {self.streams[:40]!r}; use both, picture or sound.", field="streams")
         streams = cast(Streams, self.streams)
-        settings = LoraSettings(self.rank, self.trigger.strip(), streams, self.seed, self.learning_rate, self.batch)
+        settings = LoraSettings(
+            self.rank, self.trigger.strip(), streams, self.seed, self.learning_rate, self.batch, self.few_steps
+        )
         budget = Budget(self.minutes or math.inf, self.steps or math.inf, log_s=15, save_s=60)
         return LoraTask(self.out or RUNS / "lora.safetensors", self.base, settings, budget, self.resume, self.device)
 
@@ -105,7 +108,9 @@ def _train_recipes(options: Options, task: LoraTask, catalogue: ModelCatalogue) 
         for line in train_recipe(recipe, own, base_of(own, catalogue)):  # a fresh base each: an adapter stays on its model
             told(replace(line, stage=recipe.name), typer.echo)
         typer.echo(f"{own.out}  {own.out.stat().st_size / 1e6:.2f} MB")
-        if options.release:
+        if options.release and recipe.few_steps is not None:
+            publish_student(recipe, own.out)
+        elif options.release:
             publish(recipe, own.out, catalogue)
 
 

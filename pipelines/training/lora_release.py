@@ -18,11 +18,12 @@ from pipelines.clip_io import Origin, read_media, read_origin, write_clip
 from pipelines.contract import Done, GenerationRequest, InvalidRequest, LoraUse
 from pipelines.engine import Engine
 from pipelines.lora.catalogue import CATALOGUE_FILE, LORAS_FOLDER
-from pipelines.models.ltx2.load import LTX2Model
-from pipelines.registry import ModelCatalogue
+from pipelines.models.ltx2.load import ADAPTER_FILE, LTX2Model
+from pipelines.registry import POCKET_FAST_FOLDER, POCKET_FOLDER, UNGUIDED, ModelCatalogue, pocket_in
 from pipelines.training.lora_data import TrainingShape, encode
-from pipelines.training.lora_recipes import LORA_RECIPES, LoraRecipe, render_samples
+from pipelines.training.lora_recipes import LORA_RECIPES, STUDENT_RECIPE, LoraRecipe, render_samples
 from pipelines.training.lora_training import LoraTask, Source, train_lora
+from pipelines.training.publish import publish as release_folder
 from pipelines.training.trainer import Logged
 
 RUNS = Path("runs/lora")
@@ -32,17 +33,20 @@ _MOST_PREVIEW_BYTES = 100_000
 
 
 def recipes_named(name: str) -> list[LoraRecipe]:
-    """The recipe of that name, or every one for ``all``. Raises ``InvalidRequest``."""
+    """The recipe of that name, or every style for ``all``. Raises ``InvalidRequest``."""
     if name == "all":
         return [*LORA_RECIPES.values()]
-    if name not in LORA_RECIPES:
-        raise InvalidRequest(f"recipe is {name[:60]!r}; use {', '.join(LORA_RECIPES)} or all.", field="recipe")
-    return [LORA_RECIPES[name]]
+    known = LORA_RECIPES | {STUDENT_RECIPE.name: STUDENT_RECIPE}
+    if name not in known:
+        raise InvalidRequest(f"recipe is {name[:60]!r}; use {', '.join(known)} or all.", field="recipe")
+    return [known[name]]
 
 
 def task_of(recipe: LoraRecipe, task: LoraTask) -> LoraTask:
     """``task`` with what the recipe says of itself."""
-    settings = replace(task.settings, rank=recipe.rank, trigger=recipe.trigger, streams=recipe.streams)
+    settings = replace(
+        task.settings, rank=recipe.rank, trigger=recipe.trigger, streams=recipe.streams, few_steps=recipe.few_steps
+    )
     about = {"title": recipe.title, "recipe": recipe.name, "description": recipe.description}
     return replace(task, settings=settings, about=about)
 
@@ -88,6 +92,19 @@ def publish(recipe: LoraRecipe, file: Path, catalogue: ModelCatalogue, target: P
     ordered = [kept[name] for name in sorted(kept)]
     listed.write_text(json.dumps({"loras": ordered}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return entry
+
+
+def publish_student(recipe: LoraRecipe, file: Path, target: Path = POCKET_FAST_FOLDER) -> dict[str, str]:
+    """Put a trained student's adapter into ``target`` with what it recommends; its manifest. A README.md there is kept."""
+    own = pocket_in(POCKET_FOLDER)
+    told = {name: value for name, value in vars(own.defaults).items() if name not in ("sigmas", "upscale")}
+    advice = told | UNGUIDED | {"num_inference_steps": recipe.few_steps, "examples": list(own.examples)}
+
+    def fill(fresh: Path) -> None:
+        shutil.copyfile(file, fresh / ADAPTER_FILE)
+        (fresh / "studio.json").write_text(json.dumps(advice, indent=2) + "\n")
+
+    return release_folder(target, fill)
 
 
 def prompt_of(recipe: LoraRecipe) -> str:

@@ -11,24 +11,27 @@ from diffusers.pipelines.ltx2.pipeline_ltx2 import calculate_shift
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
-from pipelines.conditioning import encode_prompt
 from pipelines.contract import InvalidRequest
 from pipelines.lora.stack import is_of_sound, linear_layers_of
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.models.ltx2.load import LTX2Model
+from pipelines.training.flow import Batch, Cells, velocity
 from pipelines.training.lora_data import EncodedClips
 from pipelines.training.recipes import Optimization
+from pipelines.training.texts import EncodedTexts
 
 Streams = Literal["both", "picture", "sound"]
 _ENDINGS = ("to_q", "to_k", "to_v", "to_out.0", "net.0.proj", "net.2", "proj_in", "proj_out")
-_AUDIO_WEIGHT = 0.5
+AUDIO_WEIGHT = 0.5
 _CAPTION_DROPOUT = 0.1
-_ENCODED_TEXTS = 4096
 
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """How a LoRA is trained; ``streams`` are those whose layers it changes, ``trigger`` stands in front of every caption."""
+    """How a LoRA is trained; ``streams`` are those whose layers it changes, ``trigger`` stands in front of every caption.
+
+    With ``few_steps`` it learns nothing of the clips, but to make such in so many steps and without guidance.
+    """
 
     rank: int = 8
     trigger: str = ""
@@ -36,12 +39,24 @@ class LoraSettings:
     seed: int = 0
     learning_rate: float = 2e-3
     batch_size: int = 8
+    few_steps: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.rank <= 256:
             raise InvalidRequest(f"rank is {self.rank}; use 1 to 256.", field="rank")
+        if self.few_steps is not None and not 1 <= self.few_steps <= 50:
+            raise InvalidRequest(f"few-steps is {self.few_steps}; use 1 to 50.", field="few_steps")
+        if self.few_steps is not None and (self.trigger or self.streams != "both"):
+            raise InvalidRequest(
+                "few-steps changes both streams of every clip; leave out trigger and streams.", field="few_steps"
+            )
         if "," in self.trigger or not self.trigger.isprintable() or len(self.trigger) > 200:
             raise InvalidRequest("trigger must be at most 200 plain characters without commas.", field="trigger")
+
+
+def optimization_of(settings: LoraSettings) -> Optimization:
+    """What the trainer needs to know of ``settings``."""
+    return Optimization(settings.learning_rate, settings.batch_size, ema_decay=0.99, warmup_steps=20, weight_decay=0.0)
 
 
 class Adapter(nn.Module):
@@ -93,13 +108,12 @@ class LoraStage:
 
     def __init__(self, model: LTX2Model, clips: EncodedClips, canvas: Canvas, settings: LoraSettings) -> None:
         torch.manual_seed(settings.seed)
-        self._base, self._clips, self._canvas, self._settings = model, clips, canvas, settings
+        self._base, self._clips, self._settings = model, clips, settings
+        self._cells = Cells(canvas.frames, canvas.height, canvas.width, canvas.frame_rate)
         self.model = Adapter(model.transformer, settings)
-        self.optimization = Optimization(
-            settings.learning_rate, settings.batch_size, ema_decay=0.99, warmup_steps=20, weight_decay=0.0
-        )
+        self.optimization = optimization_of(settings)
         self.rng = np.random.default_rng(settings.seed)
-        self._texts: dict[str, tuple[torch.Tensor, ...]] = {}
+        self._texts = EncodedTexts(model)
         config = model.scheduler.config
         self._shift = calculate_shift(
             clips.video_KND.shape[1], config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift
@@ -113,40 +127,19 @@ class LoraStage:
         heard = clips.heard_K[rows].to(device)
         sigma = torch.sigmoid(torch.randn(size, device=device) + self._shift)
         noise, audio_noise = torch.randn_like(video), torch.randn_like(audio)
-        level = sigma[:, None, None]
-        made, audio_made = self._velocity(torch.lerp(video, noise, level), torch.lerp(audio, audio_noise, level), sigma, rows)
+        noisy = Batch(video, audio).moved(noise - video, audio_noise - audio, sigma[:, None, None])
+        made, audio_made = self._velocity(noisy, sigma, rows)
         error = (made.float() - (noise - video)).square().mean()
         audio_errors = (audio_made.float() - (audio_noise - audio)).square().mean((1, 2))
         audio_error = (audio_errors * heard).sum() / heard.sum().clamp(min=1)
         streams = self._settings.streams
-        loss = error * (streams != "sound") + _AUDIO_WEIGHT * audio_error * (streams != "picture")
+        loss = error * (streams != "sound") + AUDIO_WEIGHT * audio_error * (streams != "picture")
         return {"loss": loss, "video": error, "audio": audio_error}
 
-    def _velocity(
-        self, video: torch.Tensor, audio: torch.Tensor, sigma: torch.Tensor, rows: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        canvas, dtype = self._canvas, self._base.dtype
-        heard = [self._text(self._caption(int(row))) for row in rows]
-        text, audio_text, mask = (torch.cat(parts) for parts in zip(*heard, strict=True))
-        timestep = 1000 * sigma
-        made: tuple[torch.Tensor, torch.Tensor] = self._base.transformer(
-            hidden_states=video.to(dtype),
-            audio_hidden_states=audio.to(dtype),
-            encoder_hidden_states=text,
-            audio_encoder_hidden_states=audio_text,
-            encoder_attention_mask=mask,
-            audio_encoder_attention_mask=mask,
-            timestep=timestep,
-            sigma=timestep,
-            num_frames=canvas.frames,
-            height=canvas.height,
-            width=canvas.width,
-            fps=canvas.frame_rate,
-            audio_num_frames=canvas.audio_frames,
-            use_cross_timestep=self._base.spec.use_cross_timestep,
-            return_dict=False,
-        )
-        return made
+    def _velocity(self, noisy: Batch, sigma: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        text = self._texts.of(self._caption(int(row)) for row in rows)
+        crossed = self._base.spec.use_cross_timestep
+        return velocity(self._base.transformer, self._cells, noisy, text, sigma, use_cross_timestep=crossed)
 
     def _caption(self, row: int) -> str:
         """One of a clip's captions behind the trigger word, where it lacks it; now and then nothing, for guidance."""
@@ -156,13 +149,3 @@ class LoraStage:
         said = captions[int(self.rng.integers(len(captions)))]
         trigger = self._settings.trigger
         return said if trigger.lower() in said.lower() else f"{trigger}, {said}"
-
-    def _text(self, caption: str) -> tuple[torch.Tensor, ...]:
-        """A caption after the frozen text encoder, encoded once."""
-        if caption not in self._texts:
-            if len(self._texts) >= _ENCODED_TEXTS:
-                self._texts.clear()
-            found = encode_prompt(self._base, caption)
-            # Clones outside inference mode: autograd keeps no tensors that were made inside it.
-            self._texts[caption] = (found.video_BSD.clone(), found.audio_BSD.clone(), found.mask_BS.clone())
-        return self._texts[caption]

@@ -16,6 +16,7 @@ from pipelines.engine import code_version
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.models.ltx2.load import LTX2Model, load
 from pipelines.registry import ModelCatalogue
+from pipelines.training.distillation import DistillationStage
 from pipelines.training.lora_data import EncodedClips, Example, Tell, TrainingShape, encode, key_of, read_samples, shape_for
 from pipelines.training.lora_stage import Adapter, LoraSettings, LoraStage
 from pipelines.training.trainer import Budget, Logged, train
@@ -85,7 +86,8 @@ def train_lora(task: LoraTask, model: LTX2Model, source: Source) -> Iterator[Log
     record = {"base_sha256": model.sha256, "data_sha256": source.clips.sha256, **asdict(task.settings)}
     _check_resumed(task, record)
     canvas = Canvas.of(model, **vars(source.shape))
-    stage = LoraStage(model, source.clips, canvas, task.settings)
+    kind = LoraStage if task.settings.few_steps is None else DistillationStage
+    stage = kind(model, source.clips, canvas, task.settings)
     last: Logged | None = None
     for line in train(stage, task.folder, task.budget, resume=task.resume):
         last = line

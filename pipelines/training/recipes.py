@@ -51,8 +51,6 @@ class Recipe:
     video_decoder: Optimization = Optimization(learning_rate=8e-4, batch_size=2)
     vocoder: Optimization = Optimization(learning_rate=1.5e-3, batch_size=8)
     transformer: Optimization = Optimization(learning_rate=2e-3, batch_size=32)
-    distillation: Optimization = Optimization(learning_rate=1e-3, batch_size=16, ema_decay=0.99, warmup_steps=20)
-    adapter_rank: int = 16
     upscaler: Optimization = Optimization(learning_rate=2e-3, batch_size=16, weight_decay=0.0)
     picture_reader: Optimization = Optimization(learning_rate=1.5e-3, batch_size=8)
     sound_reader: Optimization = Optimization(learning_rate=2e-3, batch_size=24)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +16,8 @@ from torch import nn
 from transformers import GemmaTokenizer
 
 from pipelines.metrics.evaluation import Evaluation, Report, evaluate
-from pipelines.models.ltx2.load import ADAPTER_FILE
 from pipelines.registry import POCKET_FAST_FOLDER, POCKET_FOLDER, POCKET_UPSCALER_FOLDER, ModelCatalogue, pocket_in
 from pipelines.training.card import model_card
-from pipelines.training.distillation import STEPS, Student
 from pipelines.training.latents import SCALES_FILE, Scale, load_scales, save_scales
 from pipelines.training.publish import CARD, publish, put
 from pipelines.training.recipes import Recipe, build_audio_vae, build_scheduler, build_video_vae, build_vocoder
@@ -137,19 +136,6 @@ def release(recipe: Recipe, folder: Path, target: Path) -> dict[str, str]:
     return publish(target, fill)
 
 
-def release_fast(recipe: Recipe, folder: Path, target: Path) -> dict[str, str]:
-    """Write the distilled adapter to ``target`` in half precision, replacing all but its README.md; returns its manifest."""
-    student = Student(Denoiser(recipe, len(build_tokenizer(recipe.prompt_tokens))), recipe.adapter_rank)
-    load_average(student, folder, "distillation")
-
-    def fill(fresh: Path) -> None:
-        student.denoiser.transformer.half().save_lora_adapter(fresh, weight_name=ADAPTER_FILE)
-        studio = advice(recipe) | dict(num_inference_steps=STEPS, guidance_scale=1.0, audio_guidance_scale=1.0)
-        (fresh / "studio.json").write_text(json.dumps(studio, indent=2) + "\n")
-
-    return publish(target, fill)
-
-
 def release_all(recipe: Recipe, runs: Path, models: Path, clips: int, tell: Callable[[str], None]) -> Report:
     """Measure pocket as it is trained in ``runs``, and only then write it and what belongs to it below ``models``.
 
@@ -165,8 +151,7 @@ def release_all(recipe: Recipe, runs: Path, models: Path, clips: int, tell: Call
         (fresh / "evaluation.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
         (fresh / CARD).write_text(model_card(recipe, runs, report, parameters(fresh)))
         put(fresh, target)
-    if (runs / "distillation.pt").exists():
-        release_fast(recipe, runs, models / POCKET_FAST_FOLDER.name)
+    shutil.rmtree(models / POCKET_FAST_FOLDER.name, ignore_errors=True)  # the student of other weights
     if (runs / "upscaler.pt").exists():
         release_upscaler(recipe, runs, models / POCKET_UPSCALER_FOLDER.name)
     return report

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKLLTX2Video
 
+from pipelines.registry import POCKET_FOLDER, pocket_in
 from pipelines.training.audio_stages import AudioVAEStage, VocoderStage
-from pipelines.training.distillation import DistillationStage, Student
 from pipelines.training.reader_stages import PictureReaderStage, SoundReaderStage, SyncReaderStage, reader_stage
 from pipelines.training.recipes import Recipe, build_audio_vae, build_upscaler, build_video_vae, build_vocoder
 from pipelines.training.tokenizer import build_tokenizer
@@ -18,6 +19,8 @@ from pipelines.training.trainer import Stage, load_average
 from pipelines.training.transformer import Denoiser, TrainingSet, TransformerStage
 from pipelines.training.upscaler_stage import UpscalerStage
 from pipelines.training.video_vae import VideoDecoderStage, VideoVAEStage, begin
+from pipelines.world.captions import caption
+from pipelines.world.scene import Scene, sample
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,21 @@ def _transformer(run: Run) -> Stage:
     return TransformerStage(_denoiser(run.recipe).to(run.device), run.recipe, data, seed=run.seed, compiled=run.compiled)
 
 
-def _distillation(run: Run) -> Stage:
-    denoiser = _denoiser(run.recipe)
-    load_average(denoiser, run.folder, TransformerStage.name)
-    student = Student(denoiser, run.recipe.adapter_rank).to(run.device)
-    return DistillationStage(student, run.recipe, TrainingSet.stored(run.folder, run.device), seed=run.seed)
-
-
 def _upscaler(run: Run) -> Stage:
-    vae = finished_vae(run.recipe, run.folder).to(run.device)
-    return UpscalerStage(build_upscaler(run.recipe).to(run.device), run.recipe, run.seed, vae)
+    """Trained on what the codec of this run makes of a scene; before there is one, on what the released codec does."""
+    model = build_upscaler(run.recipe).to(run.device)
+    if (run.folder / f"{VideoVAEStage.name}.pt").exists():
+        return UpscalerStage(model, run.recipe, run.seed, finished_vae(run.recipe, run.folder).to(run.device))
+    released = AutoencoderKLLTX2Video.from_pretrained(POCKET_FOLDER / "vae", torch_dtype=torch.float32)
+    return UpscalerStage(model, run.recipe, run.seed, released.to(run.device), _known_scene)
+
+
+def _known_scene(rng: np.random.Generator) -> Scene:
+    """A scene of which the released model knows every word."""
+    knows = pocket_in(POCKET_FOLDER).unknown_words
+    while knows(caption(scene := sample(rng))):
+        pass
+    return scene
 
 
 def _denoiser(recipe: Recipe) -> Denoiser:
@@ -89,7 +97,6 @@ STAGES: dict[str, Callable[[Run], Stage]] = {
     VocoderStage.name: lambda run: VocoderStage(build_vocoder(run.recipe).to(run.device), run.recipe, run.seed),
     TransformerStage.name: _transformer,
     VideoDecoderStage.name: _video_decoder,
-    DistillationStage.name: _distillation,
     UpscalerStage.name: _upscaler,
     PictureReaderStage.name: _reader(PictureReaderStage.name),
     SoundReaderStage.name: _reader(SoundReaderStage.name),

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from transformers import GemmaTokenizer
 
-from pipelines.training.keeping import Keep, draw_keep, grid
+from pipelines.training.flow import Batch, Cells, mean_over, velocity
+from pipelines.training.keeping import KEEPING_SHARE, draw_keep, grid
 from pipelines.training.latents import SCALES_FILE, load_latents, load_scales
 from pipelines.training.recipes import (
     Optimization,
@@ -24,8 +25,6 @@ from pipelines.world.captions import caption
 from pipelines.world.scene import Scene
 
 _CAPTION_DROPOUT = 0.1
-KEEPING_SHARE = 0.35
-"""How many batches are given part of what they are to make."""
 _AUDIO_WEIGHT = 0.5
 
 
@@ -55,63 +54,6 @@ class Denoiser(nn.Module):
         self.transformer = build_transformer(recipe)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Noisy latents of both streams ``[B, N, C]`` and ``[B, L, D]``; what ``keep`` names is given clean."""
-
-    video: torch.Tensor
-    audio: torch.Tensor
-    keep: Keep | None = None
-
-    @classmethod
-    def noised(cls, video: torch.Tensor, audio: torch.Tensor, sigma: torch.Tensor, keep: Keep | None) -> Batch:
-        """Clean latents moved towards fresh noise by ``sigma`` ``[B]``, but for what is kept."""
-        return cls(video, audio, keep).moved(
-            torch.randn_like(video) - video, torch.randn_like(audio) - audio, sigma[:, None, None]
-        )
-
-    def moved(self, video_velocity: torch.Tensor, audio_velocity: torch.Tensor, by: torch.Tensor) -> Batch:
-        """One Euler step of ``by`` ``[B, 1, 1]``; what is kept stays."""
-        steps = video_velocity * by, audio_velocity * by
-        if self.keep is not None:
-            steps = steps[0] * (1 - self.keep.video_BN)[..., None], steps[1] * (1 - self.keep.audio_BL)[..., None]
-        return Batch(self.video + steps[0], self.audio + steps[1], self.keep)
-
-    def doubled(self) -> Batch:
-        """The same batch twice, for two texts."""
-        return Batch(self.video.repeat(2, 1, 1), self.audio.repeat(2, 1, 1), self.keep.repeat(2) if self.keep else None)
-
-
-def velocity(
-    model: Denoiser, recipe: Recipe, noisy: Batch, text: tuple[torch.Tensor, ...], sigma: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The transformer's velocities of both streams at the noise levels ``sigma`` ``[B]``."""
-    frames, height, width = grid(recipe)
-    timestep = 1000 * sigma
-    times = {"timestep": timestep}
-    if noisy.keep is not None:
-        free = 1 - noisy.keep.video_BN, 1 - noisy.keep.audio_BL
-        times = {"timestep": timestep[:, None] * free[0], "audio_timestep": timestep[:, None] * free[1]}
-    made: tuple[torch.Tensor, torch.Tensor] = model.transformer(
-        hidden_states=noisy.video,
-        audio_hidden_states=noisy.audio,
-        encoder_hidden_states=text[0],
-        audio_encoder_hidden_states=text[1],
-        encoder_attention_mask=text[2],
-        audio_encoder_attention_mask=text[2],
-        sigma=timestep,
-        num_frames=frames,
-        height=height,
-        width=width,
-        fps=recipe.frame_rate,
-        audio_num_frames=noisy.audio.shape[1],
-        use_cross_timestep=True,
-        return_dict=False,
-        **times,
-    )
-    return made
-
-
 def encode_texts(model: Denoiser, tokenizer: GemmaTokenizer, texts: list[str], length: int) -> tuple[torch.Tensor, ...]:
     """As ``conditioning.encode_prompt``, with gradients: text for the picture, text for the sound, mask."""
     device = next(model.parameters()).device
@@ -135,6 +77,8 @@ class TransformerStage:
         self._tokenizer = build_tokenizer(recipe.prompt_tokens)
         self.rng = np.random.default_rng(seed)
         self._to_compile = compiled
+        self._grid = grid(recipe)
+        self._cells = Cells(*self._grid, recipe.frame_rate)
 
     def losses(self, share: float) -> dict[str, torch.Tensor]:
         """Mean squared velocity error of both streams."""
@@ -151,22 +95,16 @@ class TransformerStage:
         # Logit-normal times, shifted a little towards noise as the sampler is (Esser et al. 2024, arXiv:2403.03206).
         sigma = torch.sigmoid(torch.randn(size, device=device) + 0.3)
         video_noise, audio_noise = torch.randn_like(video), torch.randn_like(audio)
-        keep = draw_keep(self._recipe, self.rng, size, device) if self.rng.random() < KEEPING_SHARE else None
+        keep = None
+        if self.rng.random() < KEEPING_SHARE:
+            keep = draw_keep(self._grid, audio.shape[1], self.rng, size).to(device)
         noisy = Batch(video, audio, keep).moved(video_noise - video, audio_noise - audio, sigma[:, None, None])
         words = [self._words(int(row)) for row in rows]
         text = encode_texts(self.model, self._tokenizer, words, self._recipe.prompt_tokens)
-        made, audio_made = velocity(self.model, self._recipe, noisy, text, sigma)
+        made, audio_made = velocity(self.model.transformer, self._cells, noisy, text, sigma)
         error = mean_over((made - (video_noise - video)).square(), keep.video_BN if keep else None)
         audio_error = mean_over((audio_made - (audio_noise - audio)).square(), keep.audio_BL if keep else None)
         return {"loss": error + _AUDIO_WEIGHT * audio_error, "video": error, "audio": audio_error}
 
     def _words(self, row: int) -> str:
         return "" if self.rng.random() < _CAPTION_DROPOUT else caption(self._data.scenes[row], self.rng)
-
-
-def mean_over(error_BNC: torch.Tensor, keep_BN: torch.Tensor | None) -> torch.Tensor:
-    """The mean error of what is not kept."""
-    if keep_BN is None:
-        return error_BNC.mean()
-    moving = (1 - keep_BN)[..., None]
-    return (error_BNC * moving).sum() / (moving.sum() * error_BNC.shape[2]).clamp(min=1)

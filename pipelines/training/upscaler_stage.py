@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +30,24 @@ _TEMPORAL_WEIGHT = 0.5
 class UpscalerStage:
     """Crops of short clips, half of them through ``vae`` where there is one, the others through imitated losses.
 
-    Besides the picture the loss compares edges, and what changes from frame to frame: what is still must stay still.
+    Besides the picture the loss compares edges, and what changes from frame to frame: what is still must stay still. ``draw``
+    chooses the scenes that go through the codec.
     """
 
     name = "upscaler"
 
-    def __init__(self, model: FrameUpscaler, recipe: Recipe, seed: int, vae: AutoencoderKLLTX2Video | None = None) -> None:
+    def __init__(
+        self,
+        model: FrameUpscaler,
+        recipe: Recipe,
+        seed: int,
+        vae: AutoencoderKLLTX2Video | None = None,
+        draw: Callable[[np.random.Generator], Scene] = sample,
+    ) -> None:
         self.model, self._recipe = model, recipe
         self.optimization: Optimization = recipe.upscaler
         self.rng = np.random.default_rng(seed)
+        self._draw = draw
         self._vae = None if vae is None else vae.eval().requires_grad_(False)
 
     def losses(self, share: float) -> dict[str, torch.Tensor]:
@@ -57,7 +67,9 @@ class UpscalerStage:
         small, large = [], []
         for index in range(_SCENES):
             crops = max(1, self.optimization.batch_size // _SCENES)
-            for window, target in self._crops(sample(self.rng), crops, through_codec=index % 2 == 0):
+            through_codec = index % 2 == 0
+            scene = self._draw(self.rng) if through_codec else sample(self.rng)
+            for window, target in self._crops(scene, crops, through_codec=through_codec):
                 small.append(window)
                 large.append(target)
         return torch.stack(small), torch.stack(large)

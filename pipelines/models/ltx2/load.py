@@ -142,7 +142,7 @@ def _model(pipeline: LTX2Pipeline, spec: ModelSpec, texts: _Texts, device: torch
 
 def _fuse(transformer: Any, adapter: Path) -> None:
     """Add a distilled model's adapter to its base for good: it then costs nothing."""
-    transformer.load_lora_adapter(str(adapter), weight_name=ADAPTER_FILE, prefix=None, use_safetensors=True)
+    transformer.load_lora_adapter(str(adapter), weight_name=ADAPTER_FILE, prefix="transformer", use_safetensors=True)
     transformer.fuse_lora()
     transformer.unload_lora()
 

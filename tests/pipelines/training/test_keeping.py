@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from pipelines.training.flow import Batch, mean_over
 from pipelines.training.keeping import Keep, draw_keep, grid
 from pipelines.training.recipes import pocket
-from pipelines.training.transformer import Batch, mean_over
 
 RECIPE = pocket()
-CPU = torch.device("cpu")
 
 
 def drawn(count: int = 400, seed: int = 0) -> Keep:
-    return draw_keep(RECIPE, np.random.default_rng(seed), count, CPU)
+    return draw_keep(grid(RECIPE), RECIPE.audio_latent_frames, np.random.default_rng(seed), count)
 
 
 def test_every_way_of_giving_a_clip_a_part_of_itself_is_drawn() -> None:

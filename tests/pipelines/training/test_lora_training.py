@@ -18,9 +18,10 @@ from pipelines.contract import Done, GenerationRequest, InvalidRequest, LoraUse
 from pipelines.engine import Engine
 from pipelines.lora.file import linear_layers, read_lora
 from pipelines.lora.stack import is_of_sound
-from pipelines.registry import POCKET_FOLDER, ModelCatalogue
+from pipelines.registry import POCKET_FOLDER, ModelCatalogue, advice_in, pocket_in
 from pipelines.training.lora_data import TrainingShape, encode, read_folder, read_samples, shape_for
-from pipelines.training.lora_recipes import LORA_RECIPES, render_samples
+from pipelines.training.lora_recipes import LORA_RECIPES, STUDENT_RECIPE, render_samples
+from pipelines.training.lora_release import publish_student, task_of, train_recipe
 from pipelines.training.lora_stage import LoraSettings
 from pipelines.training.lora_training import LoraTask, base_of, source_of, train_lora
 from pipelines.training.trainer import Budget
@@ -107,6 +108,28 @@ def test_it_learns_its_clips(folder, tmp_path):
     ]
     assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:6])
     assert not any(is_of_sound(name) for name in read_lora(out, linear_layers(POCKET_FOLDER)).layers)
+
+
+def test_a_student_learns_its_teachers_guided_steps_and_is_released_as_a_model(tmp_path):
+    """Its error against the guided teacher falls, the base stays what it was, and the release makes clips in its few steps."""
+    recipe = replace(STUDENT_RECIPE, clips=8, rank=8)
+    task = task_of(recipe, task_for(tmp_path / "fast.safetensors", 40, settings=LoraSettings(learning_rate=4e-3)))
+    base = base_of(task, CATALOGUE)
+    before = {name: value.clone() for name, value in base.transformer.state_dict().items()}
+    lines = [line.losses["loss"] for line in train_recipe(recipe, task, base)]
+    assert np.mean(lines[-8:]) < 0.8 * np.mean(lines[:4])
+    kept = {name.replace(".base_layer", ""): value for name, value in base.transformer.state_dict().items() if "lora" not in name}
+    assert all(torch.equal(kept[name], value) for name, value in before.items())
+
+    manifest = publish_student(recipe, task.out, tmp_path / "pocket-fast")
+    assert set(manifest) == {"pytorch_lora_weights.safetensors", "studio.json"}
+    own = pocket_in(POCKET_FOLDER)
+    student = replace(own, id="fast", adapter=str(tmp_path / "pocket-fast"), **advice_in(tmp_path / "pocket-fast"))
+    catalogue = ModelCatalogue([own, student])
+    request = catalogue.complete(GenerationRequest(prompt="a red ball bouncing on grass", model="fast", seed=1))
+    assert request.num_inference_steps == 6 and request.guidance_scale == request.audio_guidance_scale == 1
+    last = list(Engine(catalogue, media_dir=tmp_path, device="cpu").run(request, tmp_path / "clip.mp4"))[-1]
+    assert isinstance(last, Done) and last.result.model_sha256 != base.sha256
 
 
 def test_clips_of_other_sizes_are_resampled_and_said_so(folder):

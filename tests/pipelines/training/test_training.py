@@ -15,10 +15,9 @@ from pipelines.contract import InvalidRequest
 from pipelines.mel import log_mel
 from pipelines.registry import Defaults, spec_from_folder
 from pipelines.training.audio_stages import AudioVAEStage, VocoderStage
-from pipelines.training.distillation import DistillationStage, Student
 from pipelines.training.latents import encode_clips, load_latents, measure_scales, save_latents
 from pipelines.training.recipes import Optimization, Recipe, build_audio_vae, build_video_vae, build_vocoder, pocket
-from pipelines.training.release import adopt, release, release_all, release_fast
+from pipelines.training.release import adopt, release, release_all
 from pipelines.training.tokenizer import build_tokenizer
 from pipelines.training.trainer import Budget, Stage, train
 from pipelines.training.transformer import Denoiser, TrainingSet, TransformerStage
@@ -33,7 +32,7 @@ def recipe() -> Recipe:
         pocket(), size=64, num_frames=9, frame_rate=8.0, video_latent_channels=32, vae_width=32, vae_frames=5, vocoder_width=32,
         video_width=64, audio_width=32, heads=2, layers=1, text_width=32, text_layers=1,
         video_vae=replace(quick, learning_rate=2e-5), video_decoder=quick, audio_vae=quick,
-        vocoder=quick, transformer=replace(quick, batch_size=4), distillation=quick, adapter_rank=2,
+        vocoder=quick, transformer=replace(quick, batch_size=4),
     )  # fmt: skip
 
 
@@ -89,12 +88,6 @@ def test_every_stage_learns_and_is_released(recipe, tmp_path):
     clip_and_events = generate(tmp_path / "released", manifest, tmp_path)
     assert clip_and_events.has_audio and clip_and_events.num_frames == 9
 
-    student = Student(denoiser, recipe.adapter_rank)
-    assert len(losses(DistillationStage(student, recipe, data, seed=0), tmp_path, 4)) == 4
-    release_fast(recipe, tmp_path, tmp_path / "fast")
-    fast = generate(tmp_path / "released", manifest, tmp_path, adapter=str(tmp_path / "fast"))
-    assert fast.model_sha256 != clip_and_events.model_sha256
-
     release(recipe, tmp_path, tmp_path / "models" / "pocket")
     before = {file: file.read_bytes() for file in (tmp_path / "models").rglob("*") if file.is_file()}
     with pytest.raises(InvalidRequest, match="clips is 1"):
@@ -109,13 +102,13 @@ def test_every_stage_learns_and_is_released(recipe, tmp_path):
     assert begun.steps == 1 and begun.losses["loss"] < 0.9 * first, "a later training goes on where the release stands"
 
 
-def generate(folder: Path, manifest: dict[str, str], tmp_path: Path, adapter: str = ""):
+def generate(folder: Path, manifest: dict[str, str], tmp_path: Path):
     from pipelines.contract import Done, GenerationRequest
     from pipelines.engine import Engine
     from pipelines.registry import ModelCatalogue
 
     defaults = Defaults(height=64, width=64, num_frames=9, frame_rate=8.0, num_inference_steps=2)
-    catalogue = ModelCatalogue([spec_from_folder("made", folder, defaults=defaults, sha256=manifest, adapter=adapter)])
+    catalogue = ModelCatalogue([spec_from_folder("made", folder, defaults=defaults, sha256=manifest)])
     request = catalogue.complete(GenerationRequest(prompt="a red ball", model="made", seed=1))
     last = list(Engine(catalogue, media_dir=tmp_path, device="cpu").run(request, tmp_path / "clip.mp4"))[-1]
     assert isinstance(last, Done)
