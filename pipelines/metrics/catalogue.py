@@ -84,8 +84,9 @@ _TEMPORAL = (
 )  # fmt: skip
 _PICTURE = (
     Metric("picture.sharpness", "Sharpness", "grey levels", (0, 20), "higher", "picture",
-           "Strength of edges that have a direction, over blocks of 8x8 pixels; blur and noise both lower it.",
-           "Zhu and Milanfar 2010, metric Q", (2.5, _EVERY), (0.8, _EVERY)),
+           "Strength of edges that have a direction, over blocks of 8x8 pixels, where the picture's own noise would not make as "
+           "much by chance; blur and noise both lower it.",
+           "Zhu and Milanfar 2010, metric Q; Immerkaer 1996", (2.5, _EVERY), (0.8, _EVERY)),
     Metric("picture.brightness", "Brightness", "share", (0, 1), "near", "picture",
            "Mean luma, 0 black and 1 white.", "ITU-R BT.601", (0.15, 0.8), (0.07, 0.92), 0.45),
     Metric("picture.dark", "Underexposed", "share", (0, 1), "lower", "picture",

@@ -8,6 +8,7 @@ import pyloudnorm
 from pipelines.clip_io import Sound
 
 _BLOCK_S = 0.4  # the gating block of BS.1770: nothing shorter has a loudness
+_SURROUND, _FIVE_OF_SIX = 6, (0, 1, 2, 4, 5)
 _FULL_SCALE = 0.999
 _RUN = 3
 _STEP_S, _SILENT_DBFS = 0.02, -60.0
@@ -15,11 +16,16 @@ _FLOOR_DBFS = -120.0
 
 
 def sound_metrics(sound: Sound) -> dict[str, float]:
-    """Loudness (LUFS), peak (dBFS), shares of clipped samples and of silent time; no loudness for silence or under 0.4 s."""
+    """Loudness (LUFS), peak (dBFS), shares of clipped samples and of silent time; no loudness for silence or under 0.4 s.
+
+    Of 5.1 (front left, right, centre, low frequencies, back left, right) the low frequencies do not count (BS.1770); more
+    channels have no loudness here.
+    """
     samples_CN = sound.samples
     found = {"sound.peak_dbfs": decibels(float(np.abs(samples_CN).max(initial=0.0)))}
-    if samples_CN.shape[1] >= _BLOCK_S * sound.sample_rate:
-        loudness = float(pyloudnorm.Meter(sound.sample_rate).integrated_loudness(samples_CN.T.astype(np.float64)))
+    counted_CN = samples_CN[list(_FIVE_OF_SIX)] if len(samples_CN) == _SURROUND else samples_CN
+    if samples_CN.shape[1] >= _BLOCK_S * sound.sample_rate and len(counted_CN) <= len(_FIVE_OF_SIX):
+        loudness = float(pyloudnorm.Meter(sound.sample_rate).integrated_loudness(counted_CN.T.astype(np.float64)))
         if np.isfinite(loudness):  # all blocks under the gate: silence has no loudness
             found["sound.lufs"] = loudness
     found["sound.clipped"] = clipped(samples_CN)
