@@ -27,7 +27,7 @@ types: $(VENV)/.ready-dev
 	$(PY) -m mypy
 
 bench: $(VENV)/.ready-dev
-	@set -e; for each in benchmarks/*.py; do echo "== $$each"; $(PY) $$each --quick; done
+	$(PY) -m benchmarks --quick
 
 $(PY):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 with venv is needed: install it, or say PYTHON=/path/to/python3.12"; exit 1; }

@@ -51,7 +51,16 @@ def main() -> None:
     }
     shape = f"{COUNT} LoRAs of rank {RANK} on {len(loras[0].layers)} layers of pocket"
     if arguments.json:
-        print(json.dumps({**found, "pass": all(passes.values()), "passes": passes, "machine": machine, "shape": shape}))
+        gates = {"swap_s": LARGEST_SWAP_S, "left_behind": 0, "order_difference": 0}
+        report = {
+            "figure": found,
+            "gate": gates,
+            "pass": all(passes.values()),
+            "passes": passes,
+            "machine": machine,
+            "shape": shape,
+        }
+        print(json.dumps(report))
     else:
         print(f"{shape}; {machine}")
         print(f"swap       {1000 * found['swap_s']:8.1f} ms  gate {1000 * LARGEST_SWAP_S:.0f} ms (read, checked, built, on)")

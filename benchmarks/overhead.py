@@ -51,10 +51,15 @@ class Bare:
     def seconds(self, request: GenerationRequest) -> float:
         """Wall time of one call with the request's settings; pictures and samples end as arrays."""
         started = time.perf_counter()
-        frames, samples = self._pipeline(**self._arguments(request))
+        frames, samples = self.clip(request)
         samples.cpu()
         assert len(frames[0]) == request.num_frames
         return time.perf_counter() - started
+
+    def clip(self, request: GenerationRequest) -> tuple[Any, torch.Tensor]:
+        """Frames ``[1, F, H, W, 3]``, 0..1, and samples ``[1, channels, n]``."""
+        frames, samples = self._pipeline(**self._arguments(request))
+        return frames, samples
 
     def _arguments(self, request: GenerationRequest) -> dict[str, Any]:
         same = {"prompt", "negative_prompt", "height", "width", "num_frames", "frame_rate", "num_inference_steps"}

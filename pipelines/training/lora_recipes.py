@@ -25,6 +25,9 @@ from pipelines.world.sounds import synthesize
 
 _SAMPLE_RATE = 16_000
 _WORDINGS = 4
+_MANY = 800
+"""Clips of what changes every pixel: seen as often as those of a single thing, a hundred clips are learnt by heart."""
+_TILT_ZOOM = 1.25
 _FLOATING = ("drifting left", "drifting right", "growing", "shrinking")
 Scenes = Callable[[np.random.Generator], Scene]
 
@@ -147,15 +150,19 @@ def _there_and_back(times_s: np.ndarray, duration_s: float) -> np.ndarray:
     return np.asarray(duration_s * (1 - np.abs(1 - 2 * times_s / duration_s)))
 
 
-def _rolled(made: Made) -> Made:
-    """The camera turns by 40 degrees about its axis, near enough that no border is seen."""
+def _tilted(made: Made) -> Made:
+    """The camera looks up while it films: what it sees sinks by a fifth of the picture, near enough that no border is seen."""
     size, count = made.frames.shape[1], len(made.frames)
-    turned = []
-    for index, frame in enumerate(made.frames):
-        angle = 40 * (index / (count - 1) - 0.5)
-        matrix = cv2.getRotationMatrix2D((size / 2 - 0.5, size / 2 - 0.5), angle, 1.25)
-        turned.append(cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
-    return replace(made, frames=np.stack(turned))
+    large = round(_TILT_ZOOM * size)
+    spare, left = large - size, (large - size) // 2
+    tops = (spare * (1 - np.arange(count) / (count - 1))).round().astype(int)
+    enlarged = (cv2.resize(frame, (large, large), interpolation=cv2.INTER_LINEAR) for frame in made.frames)
+    return replace(
+        made,
+        frames=np.stack(
+            [frame[top : top + size, left : left + size] for frame, top in zip(enlarged, tops.tolist(), strict=True)]
+        ),
+    )
 
 
 def _arcade(made: Made) -> Made:
@@ -174,10 +181,11 @@ LORA_RECIPES = {
         LoraRecipe(
             "cyanotype", "Cyanotype", "look", "cyanotype", "A sun print: white on deep blue, whatever the colours were.",
             "a yellow star dancing at night to drums", "picture", change=_graded(_duotone((6, 22, 84), (226, 242, 255))),
+            clips=_MANY,
         ),
         LoraRecipe(
             "sepia", "Sepia", "look", "sepia", "The brown tones of an old photograph.",
-            "a red ball bouncing on grass", "picture", change=_graded(_duotone((44, 22, 8), (255, 236, 196))),
+            "a red ball bouncing on grass", "picture", change=_graded(_duotone((44, 22, 8), (255, 236, 196))), clips=_MANY,
         ),
         LoraRecipe(
             "egg", "Fried egg", "subject", "fried egg", "A fried egg, a thing that the base has never seen.",
@@ -194,8 +202,8 @@ LORA_RECIPES = {
             "a purple ring shrinking at sunset", "sound", change=_arcade,
         ),
         LoraRecipe(
-            "tilt", "Tilt", "camera", "tilt", "The camera turns about its axis while it films.",
-            "a green triangle rising in the desert", "picture", change=_rolled,
+            "tilt", "Tilt", "camera", "tilt", "The camera looks up while it films: everything sinks.",
+            "a green triangle standing still in the desert", "picture", change=_tilted, clips=_MANY,
         ),
     )
 }  # fmt: skip
