@@ -26,6 +26,7 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the 
 
 def main() -> None:
     """Run the command that the arguments name; exits 0, 2 for bad input, 1 otherwise."""
+    from studio.cli_cost import cost
     from studio.cli_edit import commands
     from studio.cli_export import export
     from studio.cli_generate import command
@@ -39,6 +40,7 @@ def main() -> None:
     app.command("translate")(translate)
     app.add_typer(commands(), name="edit")
     app.command("export")(export)
+    app.command("cost")(cost)
     app.command("import")(import_file)
     app.add_typer(lora, name="lora")
     app.add_typer(project, name="project")
