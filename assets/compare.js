@@ -1,9 +1,10 @@
-/* Two clips side by side: one play and one seek for both, a map of what differs, and both cards line by line. */
+/* Clips side by side: one play and one seek for all, of two a map of what differs, and their cards line by line. */
 (() => {
   "use strict";
   const studio = window.studio;
   const { h, button, words, attempt } = studio;
-  const dialog = h("dialog", { class: "compare", "aria-label": "Compare two clips" });
+  const dialog = h("dialog", { class: "compare", "aria-label": "Compare clips" });
+  const LETTERS = "ABCDEFGH";
 
   function film(clip, muted) {
     return h("video", {
@@ -16,22 +17,25 @@
     });
   }
 
-  /* Both on one clock: the first leads, the second follows wherever it is. */
-  function lead(one, two, tools) {
-    const seek = h("input", { type: "range", min: "0", max: "1000", value: "0", "aria-label": "Position of both clips" });
-    const play = button("Play both", "play", () => (one.paused ? start() : one.pause()), { text: true, class: "button small play-both" });
+  /* All on one clock: the first leads, the others follow wherever it is. */
+  function lead(films, tools) {
+    const [one, ...others] = films;
+    const all = films.length > 2 ? "all" : "both";
+    let heard = 0;
+    const seek = h("input", { type: "range", min: "0", max: "1000", value: "0", "aria-label": `Position of ${all} clips` });
+    const play = button(`Play ${all}`, "play", () => (one.paused ? start() : one.pause()), { text: true, class: "button small play-both" });
     const follow = (force) => {
-      if (force || Math.abs(two.currentTime - one.currentTime) > 0.05) two.currentTime = Math.min(one.currentTime, two.duration || 0);
+      for (const each of others)
+        if (force || Math.abs(each.currentTime - one.currentTime) > 0.05) each.currentTime = Math.min(one.currentTime, each.duration || 0);
     };
     function start() {
       follow(true);
-      one.play().catch(() => {});
-      two.play().catch(() => {});
+      for (const each of films) each.play().catch(() => {});
     }
-    one.addEventListener("play", () => (play.lastChild.textContent = "Pause both"));
+    one.addEventListener("play", () => (play.lastChild.textContent = `Pause ${all}`));
     one.addEventListener("pause", () => {
-      play.lastChild.textContent = "Play both";
-      two.pause();
+      play.lastChild.textContent = `Play ${all}`;
+      for (const each of others) each.pause();
       follow(true);
     });
     one.addEventListener("timeupdate", () => {
@@ -42,9 +46,11 @@
       one.currentTime = ((one.duration || 0) * Number(seek.value)) / 1000;
       follow(true);
     });
+    const next = () => (heard + 1) % films.length;
     const listen = button("Hear B", "wave", () => {
-      [one.muted, two.muted] = [two.muted, one.muted];
-      listen.lastChild.textContent = one.muted ? "Hear A" : "Hear B";
+      heard = next();
+      films.forEach((each, at) => (each.muted = at !== heard));
+      listen.lastChild.textContent = `Hear ${LETTERS[next()]}`;
     }, { text: true, class: "button small quiet" });
     tools.append(play, seek, listen);
   }
@@ -67,61 +73,54 @@
     return canvas;
   }
 
-  /* Which is better, where the difference is more than a hundredth of the usual span. */
-  function better(metric, one, two) {
-    const bad = (value) => ({ near: Math.abs(value - (metric.target ?? 0)), lower: value, higher: -value })[metric.better];
-    const gap = bad(one) - bad(two);
-    return Math.abs(gap) <= 0.01 * (metric.span[1] - metric.span[0]) ? "" : gap < 0 ? "A" : "B";
+  /* Which is the best, where the next is worse by more than a hundredth of the usual span. */
+  function better(metric, values) {
+    const bad = values.map((value) => ({ near: Math.abs(value - (metric.target ?? 0)), lower: value, higher: -value })[metric.better]);
+    const [least, next] = [...bad].sort((a, b) => a - b);
+    return next - least <= 0.01 * (metric.span[1] - metric.span[0]) ? "" : LETTERS[bad.indexOf(least)];
   }
 
-  function table(a, b, catalogue) {
-    const both = catalogue.metrics.filter(
-      (metric) => metric.group !== "length" && a.measurements[metric.name] !== undefined && b.measurements[metric.name] !== undefined,
+  function table(clips, catalogue) {
+    const inAll = catalogue.metrics.filter(
+      (metric) => metric.group !== "length" && clips.every((clip) => clip.measurements[metric.name] !== undefined),
     );
-    if (!both.length) return h("p", { class: "hint" }, "Open both clips and press Measure again: one of them has not been measured yet.");
-    return h(
-      "table",
-      {},
-      h("thead", {}, h("tr", {}, ["", "A", "B", "Better"].map((text) => h("th", { scope: "col" }, text)))),
-      h(
-        "tbody",
-        {},
-        both.map((metric) => {
-          const [one, two] = [a.measurements[metric.name], b.measurements[metric.name]];
-          const wins = better(metric, one, two);
-          return h(
-            "tr",
-            { title: metric.definition },
-            h("th", { scope: "row" }, metric.title),
-            h("td", { class: wins === "A" ? "wins" : null }, studio.shownValue(metric, one)),
-            h("td", { class: wins === "B" ? "wins" : null }, studio.shownValue(metric, two)),
-            h("td", {}, wins),
-          );
-        }),
-      ),
-    );
+    if (!inAll.length) return h("p", { class: "hint" }, "Open the clips and press Measure again: one of them has not been measured yet.");
+    const letters = [...LETTERS].slice(0, clips.length);
+    const row = (metric) => {
+      const values = clips.map((clip) => clip.measurements[metric.name]);
+      const wins = better(metric, values);
+      return h(
+        "tr",
+        { title: metric.definition },
+        h("th", { scope: "row" }, metric.title),
+        values.map((value, at) => h("td", { class: wins === letters[at] ? "wins" : null }, studio.shownValue(metric, value))),
+        h("td", {}, wins),
+      );
+    };
+    const heads = ["", ...letters, clips.length > 2 ? "Best" : "Better"].map((text) => h("th", { scope: "col" }, text));
+    return h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, inAll.map(row)));
   }
 
-  studio.compareClips = (a, b) =>
+  studio.compareClips = (...clips) =>
     attempt(async () => {
       const catalogue = await studio.known();
       if (!dialog.isConnected) document.body.append(dialog);
-      const [one, two] = [film(a, false), film(b, true)],
+      const films = clips.map((clip, at) => film(clip, at > 0)),
         tools = h("div", { class: "compare-tools" });
-      lead(one, two, tools);
-      const equal = a.has_video && b.has_video && a.width === b.width && a.height === b.height;
-      const side = (letter, clip, video) => h("figure", {}, video, h("figcaption", {}, h("b", {}, letter), words.title(clip)));
+      lead(films, tools);
+      const [a, b] = clips;
+      const equal = clips.length === 2 && a.has_video && b.has_video && a.width === b.width && a.height === b.height;
+      const side = (clip, at) => h("figure", {}, films[at], h("figcaption", {}, h("b", {}, LETTERS[at]), words.title(clip)));
       dialog.replaceChildren(
         h("div", { class: "detail-head" }, h("h2", {}, "Compare"), button("Close", "close", () => dialog.close())),
         h(
           "div",
-          { class: `films ${equal ? "three" : "two"}` },
-          side("A", a, one),
-          side("B", b, two),
-          equal ? h("figure", {}, difference(one, two, a), h("figcaption", {}, h("b", {}, "≠"), "What differs, three times as bright")) : null,
+          { class: `films ${equal ? "three" : clips.length > 2 ? "many" : "two"}` },
+          clips.map(side),
+          equal ? h("figure", {}, difference(...films, a), h("figcaption", {}, h("b", {}, "≠"), "What differs, three times as bright")) : null,
         ),
         tools,
-        table(a, b, catalogue),
+        h("div", { class: "compare-table" }, table(clips, catalogue)),
       );
       dialog.showModal();
     });

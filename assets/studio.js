@@ -30,6 +30,8 @@
     on: "M9 6l6 6-6 6",
     plus: "M12 5v14M5 12h14",
     minus: "M5 12h14",
+    grid: "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z",
+    enlarge: "M14 4h6v6M10 20H4v-6M20 4l-7 7M4 20l7-7",
     undo: "M9 7L4 12l5 5M4 12h10a6 6 0 0 1 6 6",
     redo: "M15 7l5 5-5 5M20 12H10a6 6 0 0 0-6 6",
   };

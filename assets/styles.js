@@ -69,6 +69,7 @@
 
     const uses = () => props.value ?? [];
     const knownOf = (use) => known?.get(use.lora);
+    studio.styleName = (reference) => known?.get(reference)?.name;
     const words = () => [...new Set(uses().flatMap((use) => knownOf(use)?.trigger_words ?? []))];
     const load = async () => {
       known = new Map((await api("/loras")).loras.map((each) => [each.reference, each]));

@@ -30,12 +30,14 @@ def main() -> None:
     from studio.cli_edit import commands
     from studio.cli_export import export
     from studio.cli_generate import command
+    from studio.cli_grid import command as grid
     from studio.cli_import import import_file
     from studio.cli_lora import app as lora
     from studio.cli_project import app as project
     from studio.cli_prompt import prompt, translate
 
     app.command("generate")(command())
+    app.command("grid")(grid())
     app.command("prompt")(prompt)
     app.command("translate")(translate)
     app.add_typer(commands(), name="edit")

@@ -11,7 +11,7 @@ from studio.services.board import Board
 from studio.services.edits import EditService
 from studio.services.exports import ExportService
 from studio.services.forecasts import ForecastService
-from studio.services.grids import GridService
+from studio.services.grids import GridService, GridSources
 from studio.services.jobs import JobService
 from studio.services.library import LibraryService
 from studio.services.loras import LoraService
@@ -47,7 +47,7 @@ class Studio:
         self.project_exports = ProjectExports(self.projects, self.project_files, self.library)
         self.jobs = JobService(database, board, catalogue=self.catalogue, media=self.media, settings=settings)
         self.edits = EditService(self.library, self.jobs, self.catalogue)
-        self.grids = GridService(self.jobs, self.library, self.catalogue)
+        self.grids = GridService(GridSources(self.jobs, self.library, self.loras, self.catalogue, database))
         self.uploads = UploadService(database, self.catalogue, settings)
         self._database = database
         self._desk = Desk(database, board, settings)

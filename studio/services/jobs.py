@@ -17,14 +17,16 @@ from studio.services.records import Job, JobEvent, JobEventKind, JobState, now
 from studio.settings import Settings
 from studio.storage import clips, jobs, loras, switches
 from studio.storage.database import Connection, Database
-from studio.storage.jobs import JobRow
+from studio.storage.jobs import GroupRow, JobRow
 
 PAUSED = "queue_paused"
+NO_GROUP = "there is no such grid: hand one in first."
 # Named here because inside JobService the word ``list`` is its method.
 _Jobs = list[Job]
 _Events = list[JobEvent]
 _Rows = list[JobRow]
 _Group = list[tuple[Job, str]]
+_Groups = list[GroupRow]
 _MAX_KEY_CHARACTERS = 200
 _PRIORITIES = range(-100, 101)
 _FINAL_KIND: dict[JobState, JobEventKind] = {
@@ -87,8 +89,42 @@ class JobService:
         with self._database.read() as connection:
             rows = jobs.in_group(connection, owner, group_id)
             if not rows:
-                raise NotFound("there is no such grid: hand one in first.")
+                raise NotFound(NO_GROUP)
             return [*zip(self._records(connection, owner, rows), [row.submitted for row in rows], strict=True)]
+
+    def groups(self, owner: str, limit: int) -> _Groups:
+        """The groups of ``owner``, the newest first."""
+        with self._database.read() as connection:
+            return jobs.groups(connection, owner, limit)
+
+    def cancel_group(self, owner: str, group_id: str) -> None:
+        """Stop what is left of a group: waiting jobs at once, so that none of them begins, then those that run.
+
+        Raises ``NotFound``.
+        """
+        told: list[tuple[JobEventKind, str]] = []
+        with self._database.write() as connection:
+            rows = jobs.in_group(connection, owner, group_id)
+            if not rows:
+                raise NotFound(NO_GROUP)
+            for row in rows:
+                if jobs.cancel_queued(connection, row.id, now()):
+                    told.append(("cancelled", row.id))
+                elif jobs.ask_to_cancel(connection, row.id):
+                    told.append(("state", row.id))
+            stopped = [(kind, self._record(connection, _present(jobs.get(connection, job_id)))) for kind, job_id in told]
+        for kind, job in stopped:
+            if kind == "state":
+                self._board.ask_to_cancel(job.id)
+            self._board.publish(kind, job)
+
+    def room(self, owner: str) -> int:
+        """How many more jobs of ``owner`` may wait."""
+        with self._database.read() as connection:
+            free = self._settings.max_queued_jobs - jobs.count(connection, "queued")
+            if owner != self._settings.local_owner:
+                free = min(free, self._settings.max_queued_jobs_per_guest - jobs.count(connection, "queued", owner))
+        return max(0, free)
 
     def _insert(self, connection: Connection, new: jobs.NewJob) -> Job:
         """Append a job to the queue. Raises ``TooLarge`` when that is full."""

@@ -146,6 +146,16 @@ def edits_of(connection: Connection, owner: str, clip_id: str) -> list[ClipRow]:
     return [ClipRow(*row) for row in rows]
 
 
+def newest_of_model(connection: Connection, model: str, among: int) -> list[str]:
+    """The JSON of everybody's clips of ``model`` that are not edits, among the newest ``among`` clips of all."""
+    rows = connection.execute(
+        """SELECT clip FROM (SELECT number, model, source FROM clips ORDER BY number DESC LIMIT ?) AS newest
+        JOIN clip_bodies ON clip_bodies.number = newest.number WHERE model = ? AND source IS NULL""",
+        (among, model),
+    )
+    return [str(row[0]) for row in rows]
+
+
 def count(connection: Connection, query: ClipQuery) -> int:
     """How many clips the query lets through, wherever the page begins."""
     is_text_alone = all(wanted is None for wanted in (query.favourite, query.tag, query.model, query.modality))

@@ -97,6 +97,29 @@ def in_group(connection: Connection, owner: str, group_id: str) -> list[JobRow]:
     return [_row(row) for row in rows]
 
 
+@dataclass(frozen=True)
+class GroupRow:
+    """Jobs that were handed in together: how many, and how many of them are not over."""
+
+    id: str
+    created_at: str
+    prompt: str
+    """Of the first."""
+    size: int
+    unfinished: int
+
+
+def groups(connection: Connection, owner: str, limit: int) -> list[GroupRow]:
+    """The groups of ``owner``, the newest first."""
+    rows = connection.execute(
+        """SELECT group_id, created_at, json_extract(request, '$.prompt'), count(*), sum(state IN ('queued', 'running')),
+            min(rowid) AS first -- the other columns are those of its row
+        FROM jobs WHERE owner = ? AND group_id IS NOT NULL GROUP BY group_id ORDER BY first DESC LIMIT ?""",
+        (owner, limit),
+    )
+    return [GroupRow(*tuple(row)[:-1]) for row in rows]
+
+
 def count(connection: Connection, state: str, owner: str | None = None) -> int:
     """How many jobs of one owner, or of all, are ``queued`` or ``running``."""
     whose, values = ("", ()) if owner is None else (" AND owner = ?", (owner,))

@@ -10,7 +10,7 @@ from pipelines.contract import GenerationRequest, StudioError, parse_request
 from pipelines.registry import ModelSpec
 from studio.owners import owner_of
 from studio.studio import Studio
-from studio.ui.form import NAMES, Values, defaults_of, duration_grid, request_of, sizes_of, values_of
+from studio.ui.form import NAMES, Values, body_of, defaults_of, duration_grid, request_of, sizes_of, values_of
 
 MODEL_BOUND = ("stg_scale", "audio_stg_scale", "upscale")
 """Settings that some models cannot use; the page leaves them out for those."""
@@ -41,6 +41,14 @@ class Answers:
             return self._studio.forecasts.of(self._wanted(given)).model_dump(mode="json")
         except StudioError:
             return None  # Generate says what is wrong; a person who is still writing need not be told
+
+    def tell(self, event: gr.EventData, *given: Any) -> dict[str, Any]:
+        """The request that the form stands for, as the page's script sends it on in a grid; ``turn`` says which asking it was."""
+        try:
+            body = body_of(dict(zip(NAMES, given, strict=True)), self._catalogue)
+        except StudioError as error:
+            return {"turn": event._data["turn"], **_complaint(error)}
+        return {"turn": event._data["turn"], "body": body}
 
     def lessen(self, *given: Any) -> list[Any]:
         """The cheapest change that fits, made: size, duration and enlarging as it says."""

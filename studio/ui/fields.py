@@ -13,6 +13,9 @@ from pydantic.fields import FieldInfo
 from pipelines.contract import GenerationRequest, InvalidRequest
 
 _FIELDS = GenerationRequest.model_fields
+_OFTEN_VARIED = ("seed", "prompt", "num_inference_steps", "guidance_scale", "audio_guidance_scale", "effort")
+_NOT_VARIED = ("kind", "model", "loras", "original_prompt", "first_frame", "sigmas")
+"""Of styles the weights are varied; another model has other settings altogether."""
 
 
 def advanced_fields() -> tuple[str, ...]:
@@ -47,6 +50,23 @@ def component_for(name: str, **options: Any) -> gr.components.Component:
     if kind is float:
         return gr.Number(step=0.1, **common)
     return gr.Textbox(lines=2 if name == "negative_prompt" else 1, **common)
+
+
+def varied_fields() -> list[dict[str, Any]]:
+    """The settings that a grid can vary, the usual ones first: each its ``field``, ``title``, ``kind`` and ``choices``."""
+    names = dict.fromkeys((*_OFTEN_VARIED, *_FIELDS))
+    return [
+        {"field": name, "title": title_of(name), "kind": _varied_kind(name), "choices": choices_of(name)}
+        for name in names
+        if name not in _NOT_VARIED
+    ]
+
+
+def _varied_kind(name: str) -> str:
+    """How values of a field are given: some of its ``choices``, ``numbers`` or ``texts``."""
+    if choices_of(name):
+        return "choices"
+    return "numbers" if _plain_type(_FIELDS[name]) in (int, float) else "texts"
 
 
 def choices_of(name: str) -> list[tuple[str, Any]]:

@@ -43,6 +43,11 @@ def values_of(request: ClipRequest, catalogue: ModelCatalogue) -> Values:
 
 def request_of(values: Values, catalogue: ModelCatalogue) -> GenerationRequest:
     """The request that the form's values ask for. Raises ``StudioError`` with the field and the remedy."""
+    return parse_generation(body_of(values, catalogue))
+
+
+def body_of(values: Values, catalogue: ModelCatalogue) -> dict[str, Any]:
+    """The fields of that request, not judged yet: a prompt may be missing. Raises ``StudioError`` for what cannot be read."""
     spec = catalogue.get(str(values["model"] or ""))
     height, width = _height_width(values["size"], spec)
     body: dict[str, Any] = {
@@ -60,7 +65,7 @@ def request_of(values: Values, catalogue: ModelCatalogue) -> GenerationRequest:
     frame_rate = body.get("frame_rate") or spec.defaults.frame_rate
     if values["duration"] is not None:
         body["num_frames"] = spec.nearest_num_frames(round(float(values["duration"]) * frame_rate))
-    return parse_generation(body)
+    return body
 
 
 def sizes_of(spec: ModelSpec) -> list[tuple[str, str]]:

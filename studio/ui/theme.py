@@ -12,7 +12,7 @@ from gradio.themes.utils import colors, sizes
 ASSETS = Path(__file__).parent.parent.parent / "assets"
 STYLES = (
     *("style.css", "words.css", "prompting.css", "styles.css", "edit.css", "timeline.css", "quality.css", "live.css"),
-    "memory.css",
+    *("memory.css", "grid.css"),
 )
 SCRIPTS = (
     "studio.js",
@@ -27,6 +27,9 @@ SCRIPTS = (
     "compare.js",
     "dock.js",
     "stage.js",
+    "grid-setup.js",
+    "grid-cells.js",
+    "grid.js",
     "library.js",
     "export.js",
     "edit.js",

@@ -11,7 +11,7 @@ import gradio as gr
 from pipelines.registry import ModelSpec
 from studio.studio import Studio
 from studio.ui.answers import LESSENED, MODEL_BOUND, Answers, duration_note, first_model, is_offered, model_label, samples_of
-from studio.ui.fields import component_for, explanation_of, title_of
+from studio.ui.fields import component_for, explanation_of, title_of, varied_fields
 from studio.ui.form import ADVANCED, MODALITIES, NAMES, Values, defaults_of, duration_grid, sizes_of
 from studio.ui.theme import ASSETS
 
@@ -27,6 +27,7 @@ class Composer:
     prompting: gr.HTML
     examples: gr.HTML
     memory: gr.HTML
+    grid: gr.HTML
     generate: gr.Button
     outcome: gr.HTML
     bridge: gr.HTML
@@ -50,6 +51,7 @@ def build(studio: Studio) -> Composer:
                     fields |= {name: _advanced(name, start, spec) for name in ADVANCED}
             with gr.Row(elem_id="actions"):
                 generate = gr.Button("Generate", variant="primary", elem_id="generate")
+                grid = _grid(studio)
                 cancel = gr.Button("Cancel", elem_id="cancel")
             memory = _memory()
         _place("stage", {"data-example": _example_address()})
@@ -64,6 +66,7 @@ def build(studio: Studio) -> Composer:
         prompting=prompting,
         examples=examples,
         memory=memory,
+        grid=grid,
         generate=generate,
         outcome=outcome,
         bridge=bridge,
@@ -90,6 +93,7 @@ def connect(page: gr.Blocks, studio: Studio, composer: Composer, tabs: gr.Tabs) 
     composer.prompting.select(None, composer.prompting, pair, js="(writer) => [writer.chosen, writer.original]")
     composer.memory.submit(answers.weigh, inputs, composer.memory, **quick)
     composer.memory.select(answers.lessen, inputs, [fields[name] for name in LESSENED], **quick)
+    composer.grid.submit(answers.tell, inputs, composer.grid, **quick)
     fields["model"].input(answers.adopt, inputs, spec_bound, **quick)
     fields["frame_rate"].input(
         answers.regrid, [fields["model"], fields["frame_rate"], fields["duration"]], fields["duration"], **quick
@@ -161,6 +165,20 @@ def _memory() -> gr.HTML:
         html_template='<div class="memory" hidden></div>',
         js_on_load="window.studio.mount('memory', element, trigger, props, watch)",
         elem_id="memory",
+        apply_default_css=False,
+    )
+
+
+def _grid(studio: Studio) -> gr.HTML:
+    """Where the page offers grids, with what can be varied and what of it some models cannot use."""
+    varied = varied_fields()
+    lacks = {spec.id: [each["field"] for each in varied if not is_offered(each["field"], spec)] for spec in studio.catalogue}
+    told = {"varied": varied, "lacks": lacks}
+    return gr.HTML(
+        None,
+        html_template=f'<div class="grid-tool" data-told="{_spelled(json.dumps(told))}"></div>',
+        js_on_load="window.studio.mount('grid', element, trigger, props, watch)",
+        elem_id="grid-tool",
         apply_default_css=False,
     )
 

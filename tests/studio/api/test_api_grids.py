@@ -25,6 +25,23 @@ def test_a_grid_from_start_to_end(client: httpx.Client) -> None:
     assert client.get(address, params={"best": "beauty"}).json()["error"]["field"] == "best"
 
 
+def test_a_plan_a_list_a_sheet_and_a_cancelled_grid(client: httpx.Client) -> None:
+    body = {"request": {**REQUEST, "num_inference_steps": 150}, "axes": [{"field": "seed", "values": [3, 4, 5]}]}
+    plan = client.post("/api/v1/grids/plan", json=body)
+    assert plan.status_code == 200 and plan.json()["clips"] == 3
+    made = client.post("/api/v1/grids", json=body).json()
+    listed = client.get("/api/v1/grids").json()["grids"]
+    assert listed[0]["id"] == made["id"] and listed[0]["clips"] == 3 and listed[0]["prompt"] == REQUEST["prompt"]
+    stopped = client.post(f"/api/v1/grids/{made['id']}/cancel").json()
+    assert [cell["job"]["state"] for cell in stopped["cells"]][1:] == ["cancelled", "cancelled"]
+    sheet = client.get(f"/api/v1/grids/{made['id']}/sheet")
+    assert sheet.headers["content-type"] == "image/png" and sheet.content.startswith(b"\x89PNG")
+    assert f"grid-{made['id'][:8]}.png" in sheet.headers["content-disposition"]
+    for address in (f"/grids/{made['id']}/sheet?best=beauty", "/grids?limit=0"):
+        assert client.get(f"/api/v1{address}").status_code == 422
+    assert client.post("/api/v1/grids/nothing/cancel").status_code == 404
+
+
 def test_bad_grids_are_refused_in_a_sentence(client: httpx.Client) -> None:
     for axes, status in (([], 422), ([{"field": "kind", "values": ["edit"]}], 422), ([{"field": "seed", "values": [1, 1]}], 422)):
         answer = client.post("/api/v1/grids", json={"request": REQUEST, "axes": axes})

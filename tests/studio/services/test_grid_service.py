@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.contract import Conflict, InvalidRequest, NotFound, TooLarge
+from pipelines.contract import Conflict, GenerationRequest, InvalidRequest, NotFound, TooLarge
 from pipelines.metrics.catalogue import BY_NAME
-from studio.services.grids import Axis, GridRequest, best_of
+from studio.services.axes import Axis, GridRequest
+from studio.services.grids import best_of
 from studio.studio import Studio
-from tests.studio.rooms import OWNER, fast_settings, finished
+from tests.studio.rooms import OWNER, fast_settings, finished, wait_for
 
 REQUEST = {"prompt": "a red ball", "num_inference_steps": 4}
 
@@ -85,6 +86,69 @@ def test_an_unfinished_grid_keeps_nothing(idle):
     made = idle.grids.submit(OWNER, grid(seed=(1, 2)))
     with pytest.raises(Conflict, match="not finished"):
         idle.grids.keep_best(OWNER, made.id, "picture.sharpness")
+
+
+def test_a_plan_counts_and_times_and_queues_nothing(busy, small):
+    request = small().model_dump(mode="json", exclude_none=True, exclude={"seed"})
+    asked = grid(request, seed=(5, 6), num_inference_steps=(4, 8))
+    unknown = busy.grids.plan(OWNER, asked)
+    assert (unknown.clips, unknown.seconds, unknown.waiting) == (4, None, 0)
+    finished(busy, busy.jobs.submit(OWNER, small()))  # 0.1 s for its 4 steps, as the fast engine tells
+    assert busy.grids.plan(OWNER, asked).seconds == pytest.approx(2 * 0.1 + 2 * 0.2)
+    assert [job.request.seed for job in busy.jobs.list(OWNER)] == [1]
+
+
+def test_a_guest_plans_within_what_a_guest_may_queue(tmp_path):
+    studio = Studio.open(fast_settings(tmp_path, max_queued_jobs_per_guest=3))
+    studio.jobs.submit("guest", GenerationRequest(prompt="a cat"))
+    assert studio.grids.plan("guest", grid(seed=(1, 2))).waiting == 1
+    with pytest.raises(TooLarge, match="3 clips; the queue takes 2 more of yours now") as refused:
+        studio.grids.plan("guest", grid(seed=(1, 2, 3)))
+    assert refused.value.field == "axes"
+    with pytest.raises(TooLarge, match="you have 3 clips waiting"):
+        studio.grids.submit("guest", grid(seed=(1, 2, 3)))
+    assert studio.grids.list("guest") == []
+    studio.stop()
+
+
+def test_a_cancelled_grid_begins_nothing_more(busy, small):
+    request = small("a ball slowly", num_inference_steps=40).model_dump(mode="json", exclude_none=True, exclude={"seed"})
+    made = busy.grids.submit(OWNER, grid(request, seed=(1, 2, 3, 4)))
+    wait_for(lambda: busy.jobs.counts()[1] == 1)
+    after = busy.grids.cancel(OWNER, made.id)
+    assert [cell.job.state for cell in after.cells[1:]] == ["cancelled"] * 3 and after.cells[0].job.cancel_requested
+    wait_for(lambda: busy.grids.get(OWNER, made.id).cells[0].job.state == "cancelled")
+    assert busy.grids.cancel(OWNER, made.id).cells[0].job.state == "cancelled", "twice is no fault"
+    with pytest.raises(NotFound):
+        busy.grids.cancel("somebody else", made.id)
+
+
+def test_grids_are_listed_and_outlive_the_studio(settings):
+    with Studio.open(settings) as studio:
+        studio.jobs.submit(OWNER, GenerationRequest(prompt="no grid", num_inference_steps=1))
+        first = studio.grids.submit(OWNER, grid(seed=(1, 2)))
+        second = studio.grids.submit(OWNER, grid({"prompt": "a dog"}, num_inference_steps=(1, 2, 3)))
+        studio.grids.cancel(OWNER, first.id)
+    again = Studio.open(settings)
+    told = again.grids.list(OWNER)
+    assert [(each.id, each.prompt, each.clips) for each in told] == [(second.id, "a dog", 3), (first.id, "a red ball", 2)]
+    assert [(axis.field, axis.title, axis.values) for axis in again.grids.get(OWNER, second.id).axes] == [
+        ("num_inference_steps", "Steps", (1, 2, 3))
+    ]
+    assert again.grids.list("somebody else") == []
+    again.stop()
+
+
+def test_a_sheet_of_finished_clips_and_of_others(busy, small):
+    request = small().model_dump(mode="json", exclude_none=True, exclude={"seed", "num_inference_steps"})
+    made = busy.grids.submit(OWNER, grid(request, seed=(5, 6), num_inference_steps=(2, 3)))
+    clips = [finished(busy, cell.job).result for cell in made.cells]
+    busy.library.set_measurements(OWNER, clips[2].id, {"picture.sharpness": 3.0})
+    busy.library.delete(OWNER, clips[0].id)
+    plain, measured = busy.grids.sheet(OWNER, made.id), busy.grids.sheet(OWNER, made.id, "picture.sharpness")
+    assert plain.startswith(b"\x89PNG") and measured.startswith(b"\x89PNG") and plain != measured
+    with pytest.raises(InvalidRequest, match="not measured"):
+        busy.grids.sheet(OWNER, made.id, "beauty")
 
 
 def test_none_is_best_where_none_is_measured():
