@@ -225,11 +225,26 @@
     audio_modality_scale: "Sound watches picture",
     guidance_rescale: "Picture contrast rescue",
     audio_guidance_rescale: "Sound level rescue",
+    guidance_method: "Guidance method",
+    guidance_low: "Picture guidance down to noise",
+    guidance_high: "Picture guidance from noise",
+    audio_guidance_low: "Sound guidance down to noise",
+    audio_guidance_high: "Sound guidance from noise",
     crf: "Video compression (CRF)",
     audio_bitrate_kbps: "Sound bitrate",
     file_name: "File",
     file_sha256: "SHA-256 of the file",
   };
+
+  const SILENT = {
+    upscale: 1,
+    effort: "quality",
+    guidance_method: "plain",
+    guidance_low: 0,
+    guidance_high: 1,
+    audio_guidance_low: 0,
+    audio_guidance_high: 1,
+  }; // not worth a line in a clip's facts
 
   const KINDS = { video_and_audio: "picture + sound", video: "picture only", audio: "sound only" };
 
@@ -240,7 +255,7 @@
     ];
     for (const [name, value] of Object.entries(clip.request)) {
       if (["kind", "height", "width", "prompt"].includes(name) || value === null || value === "") continue;
-      if ((name === "upscale" && value === 1) || (name === "effort" && value === "quality")) continue;
+      if (SILENT[name] === value) continue;
       rows.push([
         LABELS[name] ?? name,
         Array.isArray(value)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
 from pipelines.edits import IMAGE_REFERENCE, Edit, Source
 
@@ -104,6 +104,14 @@ class Effort(StrEnum):
     SPEECH = "speech"
 
 
+class GuidanceMethod(StrEnum):
+    """How the difference between the prediction and that under the negative prompt is put to use."""
+
+    PLAIN = "plain"
+    PROJECTED = "projected"
+    ZERO_STAR = "zero-star"
+
+
 class Request(BaseModel):
     """Base of every request: frozen, strict about unknown fields, finite numbers only."""
 
@@ -190,6 +198,18 @@ class ClipRequest(Request):
     """Brings strongly guided pictures back to a natural contrast; 0 is off."""
     audio_guidance_rescale: float | None = _setting(None, "Sound level rescue", ge=0, le=1)
     """Brings strongly guided sound back to a natural level; 0 is off."""
+    guidance_method: GuidanceMethod = _setting(
+        GuidanceMethod.PLAIN, "Guidance method", labels=("plain", "projected (APG)", "optimised scale (CFG-Zero*)")
+    )
+    """How guidance is applied: projected keeps strong guidance from oversaturating; optimised scale corrects early steps."""
+    guidance_low: float = _setting(0.0, "Picture guidance down to noise", ge=0, lt=1)
+    """The picture is guided above this noise level, between 0 and 1; steps without any guidance cost less."""
+    guidance_high: float = _setting(1.0, "Picture guidance from noise", gt=0, le=1)
+    """The picture is guided up to this noise level; a clip begins at 1 and ends at 0."""
+    audio_guidance_low: float = _setting(0.0, "Sound guidance down to noise", ge=0, lt=1)
+    """The sound is guided above this noise level, between 0 and 1."""
+    audio_guidance_high: float = _setting(1.0, "Sound guidance from noise", gt=0, le=1)
+    """The sound is guided up to this noise level."""
     loras: tuple[LoraUse, ...] = _setting((), "Styles", advanced=False, max_length=16)
     """LoRAs that act together; their order does not matter."""
     crf: int = _setting(16, "Video compression (CRF)", ge=0, le=40)
@@ -219,6 +239,15 @@ class ClipRequest(Request):
         if not all(0 < s <= 1 for s in sigmas) or list(sigmas) != sorted(set(sigmas), reverse=True):
             raise ValueError("must fall strictly, from at most 1 to above 0, such as 1.0, 0.75, 0.5, 0.25")
         return sigmas
+
+    @field_validator("guidance_high", "audio_guidance_high")
+    @classmethod
+    def _above_low(cls, high: float, info: ValidationInfo) -> float:
+        name = (info.field_name or "").replace("high", "low")
+        low = info.data.get(name, 0.0)
+        if high <= low:
+            raise ValueError(f"is {high:g}, not above {name}, {low:g}: make it larger")
+        return high
 
     @property
     def duration_s(self) -> float | None:
@@ -412,6 +441,10 @@ def _sentence(field: str, fault: Any) -> str:
             return f"{field} is {shown}, below the least that is possible: use {_number(context['ge'])} or more."
         case "less_than_equal":
             return f"{field} is {shown}, above the most that is possible: use {_number(context['le'])} or less."
+        case "greater_than":
+            return f"{field} is {shown}; use more than {_number(context['gt'])}."
+        case "less_than":
+            return f"{field} is {shown}; use less than {_number(context['lt'])}."
         case "finite_number":
             return f"{field} is {shown}; use an ordinary finite number."
         case "enum" | "literal_error":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from diffusers.pipelines.ltx2.pipeline_ltx2 import calculate_shift
 from diffusers.utils.torch_utils import randn_tensor
 
 from pipelines.conditioning import Given, Kept
-from pipelines.guidance import Branch, guide
+from pipelines.guidance import Branch, Guidance, Guide
 from pipelines.models.ltx2.latents import Canvas, pack_audio, pack_video
 from pipelines.models.ltx2.load import LTX2Model
 from pipelines.optimize.blocks import Both
@@ -66,6 +66,7 @@ class Predictor:
 
     def __init__(self, passes: Passes, tolerance: Tolerance | None = None) -> None:
         self._passes, self._guidance = passes, passes.steering.guidance
+        self._video, self._audio = Guide(self._guidance.method), Guide(self._guidance.method)
         every = (Branch.POSITIVE, *self._guidance.branches)
         self._forecasts = {branch: Forecast(tolerance) for branch in every} if tolerance else {}
         self.evaluations = 0
@@ -73,37 +74,53 @@ class Predictor:
 
     @torch.inference_mode()
     def at(self, now: Latents, timestep: torch.Tensor, sigma: torch.Tensor, following: torch.Tensor) -> Latents:
-        """The prediction at ``sigma``, from which the run steps to ``following``.
+        """The prediction at ``sigma``, from which the run steps to ``following``."""
+        level, reach = float(sigma), float(1 - following / sigma)
+        guidance = self._guidance.at(level)
+        still = self._video.starts_still(level, guidance.video), self._audio.starts_still(level, guidance.audio)
+        if all(still):
+            return now
+        positive, away = self._predicted(now, timestep, sigma, _Reach(guidance, reach))
+        video = self._video.guided(now.video_BND, positive[0], {branch: one for branch, (one, _) in away.items()}, guidance.video)
+        audio = self._audio.guided(now.audio_BND, positive[1], {branch: one for branch, (_, one) in away.items()}, guidance.audio)
+        return Latents(now.video_BND if still[0] else video, now.audio_BND if still[1] else audio)
+
+    def _predicted(
+        self, now: Latents, timestep: torch.Tensor, sigma: torch.Tensor, asked: _Reach
+    ) -> tuple[Both, dict[Branch, Both]]:
+        """The positive prediction, and how far it is from the others.
 
         The positive prediction is foretold where all others are, too; else each branch's difference to it is foretold or
         computed by itself.
         """
-        level, reach = float(sigma), float(1 - following / sigma)
-        good = {branch for branch, each in self._forecasts.items() if each.is_good(level, reach * self._weight(branch))}
-        if good and len(good) == len(self._forecasts):
-            told = {branch: each.at(level) for branch, each in self._forecasts.items()}
-            return self._guided(told.pop(Branch.POSITIVE), told)
-        clean = self._passes.clean(now, timestep, sigma, frozenset(self._guidance.branches) - good)
+        level, branches = float(sigma), asked.guidance.branches
+        forecasts = {branch: each for branch, each in self._forecasts.items() if branch in (Branch.POSITIVE, *branches)}
+        good = {branch for branch, each in forecasts.items() if each.is_good(level, asked.of(branch))}
+        if good and len(good) == len(forecasts):
+            told = {branch: each.at(level) for branch, each in forecasts.items()}
+            return told.pop(Branch.POSITIVE), told
+        clean = self._passes.clean(now, timestep, sigma, frozenset(branches) - good)
         self.evaluations += len(clean)
         positive = clean.pop(Branch.POSITIVE)
         away = {branch: (positive[0] - video, positive[1] - audio) for branch, (video, audio) in clean.items()}
-        if self._forecasts:
+        if forecasts:
             size = float(positive[0].std()), float(positive[1].std())
             for branch, value in {Branch.POSITIVE: positive, **away}.items():
-                self._forecasts[branch].add(level, value, size)
-        told = {branch: self._forecasts[branch].at(level) for branch in good - {Branch.POSITIVE}}
-        return self._guided(positive, {branch: (away | told)[branch] for branch in self._guidance.branches})
+                forecasts[branch].add(level, value, size)
+        told = {branch: forecasts[branch].at(level) for branch in good - {Branch.POSITIVE}}
+        return positive, {branch: (away | told)[branch] for branch in branches}
 
-    def _weight(self, branch: Branch) -> float:
-        """By how much an error of ``branch`` is multiplied on its way into the prediction."""
-        return max(1.0, self._guidance.video.weight(branch), self._guidance.audio.weight(branch))
 
-    def _guided(self, positive: Both, away: Mapping[Branch, Both]) -> Latents:
-        video, audio = self._guidance.video, self._guidance.audio
-        return Latents(
-            guide(positive[0], {branch: each[0] for branch, each in away.items()}, video),
-            guide(positive[1], {branch: each[1] for branch, each in away.items()}, audio),
-        )
+@dataclass(frozen=True)
+class _Reach:
+    """What guides a step, and how far the step goes towards what it predicts, as a share."""
+
+    guidance: Guidance
+    share: float
+
+    def of(self, branch: Branch) -> float:
+        """By how much an error of ``branch`` is multiplied on its way into the latents."""
+        return self.share * max(1.0, self.guidance.video.weight(branch), self.guidance.audio.weight(branch))
 
 
 @torch.inference_mode()

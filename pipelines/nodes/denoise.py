@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pipelines.contract import Effort, Event, LoraUse, Metric, Preview, Progress
+from pipelines.contract import Effort, Event, GuidanceMethod, LoraUse, Metric, Preview, Progress
 from pipelines.graph import Context, Node, Wire
 
 # Looks, each a preview and its measures, come at these shares of the steps, from the third on only if all of them together
@@ -43,6 +43,11 @@ class Denoise(Node):
     guidance_rescale: float
     audio_guidance_rescale: float
     effort: Effort = Effort.QUALITY
+    guidance_method: GuidanceMethod = GuidanceMethod.PLAIN
+    guidance_low: float = 0.0
+    guidance_high: float = 1.0
+    audio_guidance_low: float = 0.0
+    audio_guidance_high: float = 1.0
     loras: tuple[LoraUse, ...] = ()
     change: float = 1.0
     """How far the clip may leave what is given of it, 0..1: below 1 it begins from that, only so far noised."""
@@ -112,9 +117,14 @@ class Denoise(Node):
     def _guidance(self, stg_blocks: tuple[int, ...]) -> Any:
         from pipelines.guidance import Guidance, Scales
 
-        video = Scales(self.guidance_scale, self.stg_scale, self.modality_scale, self.guidance_rescale)
-        audio = Scales(self.audio_guidance_scale, self.audio_stg_scale, self.audio_modality_scale, self.audio_guidance_rescale)
-        return Guidance(video, audio, stg_blocks)
+        video = Scales(
+            self.guidance_scale, self.stg_scale, self.modality_scale, self.guidance_rescale, self.guidance_low, self.guidance_high
+        )
+        audio = Scales(
+            self.audio_guidance_scale, self.audio_stg_scale, self.audio_modality_scale, self.audio_guidance_rescale,
+            self.audio_guidance_low, self.audio_guidance_high,
+        )  # fmt: skip
+        return Guidance(video, audio, stg_blocks, self.guidance_method)
 
 
 class _Looks:
