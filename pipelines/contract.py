@@ -75,6 +75,12 @@ class OutOfMemory(StudioError):
     status = 507
 
 
+class DeviceLost(StudioError):
+    """A device, or the process on it, went away in the middle of a run; the same request may well succeed again."""
+
+    status = 503
+
+
 class StorageFull(StudioError):
     """The disk is full or read-only; nothing was written."""
 

@@ -6,7 +6,7 @@ import importlib
 import logging
 import math
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from pipelines.editing.request import planned
 from pipelines.editing.shape import shape_of
 from pipelines.edits import Enlarge
 from pipelines.graph import Graph, Node, NodeCache, Wire, execute, needed, signatures
+from pipelines.lora.stack import LoraStack
+from pipelines.models.ltx2.latents import Canvas
 from pipelines.models.manifest import Weights, checked
 from pipelines.nodes.decode import DecodeAudio, DecodeVideo
 from pipelines.nodes.denoise import Denoise
@@ -47,6 +49,9 @@ from pipelines.optimize.conditioning_cache import ConditioningCache
 from pipelines.optimize.gauge import gauge_of, weighed
 from pipelines.optimize.latent_store import LatentStore, beside
 from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work, is_shortage, thrift_for, widths_of
+from pipelines.optimize.parallel.devices import Devices
+from pipelines.optimize.parallel.group import Group
+from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue, ModelSpec
 from pipelines.version import code_version as code_version
 
@@ -107,7 +112,7 @@ class Engine:
         catalogue: ModelCatalogue,
         *,
         media_dir: Path,
-        device: str = "auto",
+        device: str | Devices = "auto",
         conditionings: ConditioningCache | None = None,
         text_image_model: str = "",
         latents: LatentStore | None = None,
@@ -115,7 +120,9 @@ class Engine:
         self._catalogue = catalogue
         self._media_dir = media_dir
         self._text_image_model = text_image_model
-        self.device = torch.device(_best_device() if device == "auto" else device)
+        self._devices = Devices(device) if isinstance(device, str) else device
+        self.device = torch.device(_best_device() if self._devices.first == "auto" else self._devices.first)
+        self._group: Group | None = None
         self.cache = NodeCache()
         self.conditionings = conditionings or ConditioningCache()
         self.latents = latents
@@ -127,13 +134,39 @@ class Engine:
         self.thrift = PLENTY
 
     def model(self, model_id: str) -> Any:
-        """The loaded model; another model that was loaded is let go first. Raises ``ModelNotFound``."""
-        if model_id not in self._loaded:
+        """The loaded model; another model that was loaded is let go first. Raises ``ModelNotFound``.
+
+        Where several devices share a clip, it is loaded on all of them. Raises ``InvalidRequest`` where they cannot.
+        """
+        if model_id not in self._loaded or (self._group and self._group.is_closed):
             spec = self._catalogue.get(model_id)
             self._loaded.clear()
+            if self._group:
+                self._group.close()
+            devices, layout = self._devices.names(), self._devices.layout()
+            # The others load while this one does.
+            self._group = Group(spec, devices, layout.tensor if layout else 1) if len(devices) > 1 else None
             module, function = spec.loader.split(":")
-            self._loaded[model_id] = getattr(importlib.import_module(module), function)(spec, self.device)
+            try:
+                model = getattr(importlib.import_module(module), function)(spec, self.device)
+            except BaseException:
+                if self._group:
+                    self._group.close()
+                raise
+            if self._group:
+                self._group.meet(model)
+            self._loaded[model_id] = model
         return self._loaded[model_id]
+
+    @contextmanager
+    def passes(self, model: Any, canvas: Canvas, steering: Steering, stack: LoraStack) -> Iterator[Passes]:
+        """The transformer calls of one clip, on this device or shared out to all of them."""
+        alone = Passes(model, canvas, steering)
+        if self._group is None:
+            yield alone
+            return
+        with self._group.passes(alone, stack, self._devices.layout()) as shared:
+            yield shared
 
     def spec(self, model_id: str) -> ModelSpec:
         """The model's entry in the catalogue. Raises ``ModelNotFound``."""
@@ -172,6 +205,7 @@ class Engine:
         Raises ``ModelNotFound``, ``OutOfMemory``, ``InvalidRequest`` or ``StorageFull``.
         """
         self._sources = sources or {}
+        self._devices.names()  # before anything asks a device that is not there
         yield from weighed(self._surviving(request, path), self._gauge, self.device.type)
 
     def _surviving(self, request: AnyRequest, path: Path) -> Generator[Event, None, None]:

@@ -11,6 +11,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Generator, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -47,6 +48,9 @@ class Context(Protocol):
 
     def spec(self, model_id: str) -> ModelSpec:
         """What is known about a model, whether it is loaded or not."""
+
+    def passes(self, model: Any, canvas: Any, steering: Any, stack: Any) -> AbstractContextManager[Any]:
+        """The transformer calls of one clip (``passes.Passes``), on all devices that are there for it; LoRAs lie in ``stack``."""
 
     def judge(self) -> Any:
         """The model that says whether a picture shows what was asked (``metrics.agreement``); ``None`` where there is none."""

@@ -57,21 +57,29 @@ class Passes:
 
     @torch.inference_mode()
     def clean(self, now: Latents, timestep: torch.Tensor, sigma: torch.Tensor, wanted: frozenset[Branch]) -> dict[Branch, Both]:
-        """The clean-sample predictions of the positive prompt and of the ``wanted`` branches.
+        """The clean-sample predictions of the positive prompt and of the ``wanted`` branches."""
+        found = self.evaluate(now, timestep, wanted | {Branch.POSITIVE})
+        return {
+            branch: (now.video_BND - video * sigma, now.audio_BND - audio * sigma) for branch, (video, audio) in found.items()
+        }
 
-        The perturbed branch is the positive one up to the first block that is perturbed, and begins there.
+    @torch.inference_mode()
+    def evaluate(self, now: Latents, timestep: torch.Tensor, wanted: frozenset[Branch]) -> dict[Branch, Both]:
+        """The velocities of the ``wanted`` branches.
+
+        Prompts go through the transformer together. The perturbed branch is the positive one up to the first block that is
+        perturbed, and begins there where both are wanted.
         """
         steering, blocks = self.steering, list(self.steering.guidance.stg_blocks)
-        texts = [steering.positive]
-        if Branch.NEGATIVE in wanted:
-            assert steering.negative is not None, "guidance above 1 needs an encoded negative prompt"
-            texts = [steering.negative, steering.positive]
+        prompts = {Branch.NEGATIVE: steering.negative, Branch.POSITIVE: steering.positive}
+        texts = {branch: text for branch, text in prompts.items() if branch in wanted and text is not None}
+        assert len(texts) == len(wanted & set(prompts)), "guidance above 1 needs an encoded negative prompt"
         recorder = Recorder(min(blocks, default=0))
-        shares = Branch.PERTURBED in wanted and recorder.at > 0
-        both = self._watched(recorder if shares else None, now, timestep, texts)
-        found = {Branch.POSITIVE: (both[0][-1:], both[1][-1:])}
-        if Branch.NEGATIVE in wanted:
-            found[Branch.NEGATIVE] = both[0][:1], both[1][:1]
+        shares = {Branch.POSITIVE, Branch.PERTURBED} <= wanted and recorder.at > 0
+        found: dict[Branch, Both] = {}
+        if texts:
+            video, audio = self._watched(recorder if shares else None, now, timestep, list(texts.values()))
+            found |= {branch: (video[row : row + 1], audio[row : row + 1]) for row, branch in enumerate(texts)}
         if Branch.PERTURBED in wanted:
             resumer = Resumer(recorder.at, recorder.seen) if recorder.seen else None
             found[Branch.PERTURBED] = self._watched(
@@ -79,9 +87,7 @@ class Passes:
             )
         if Branch.ISOLATED in wanted:
             found[Branch.ISOLATED] = self._velocity(now, timestep, [steering.positive], isolate_modalities=True)
-        return {
-            branch: (now.video_BND - video * sigma, now.audio_BND - audio * sigma) for branch, (video, audio) in found.items()
-        }
+        return found
 
     def _watched(self, director: Recorder | Resumer | None, *arguments: Any, **changes: Any) -> Both:
         if director is None:

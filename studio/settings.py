@@ -21,7 +21,10 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     """Folder of the database, the clips, the images and the logs. On a local disk, never on a network mount."""
     device: str = "auto"
-    """Where models run: auto, cpu, cuda, cuda:1, mps; several separated by commas are shared out to the workers."""
+    """Where models run: auto, cpu, cuda, cuda:1, mps; several separated by commas are shared out to the workers, and several
+    joined by + (cuda:0+cuda:1) make each clip of one worker together."""
+    parallel: str = "auto"
+    """How joined devices share a clip: auto, off (the first works alone), or degrees such as branches=2,ulysses=2."""
     workers: int = Field(1, ge=0, le=64)
     """Worker processes; each holds a model of its own. 0 only queues."""
     lease_s: float = Field(15.0, gt=0)

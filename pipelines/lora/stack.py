@@ -60,14 +60,15 @@ class LoraStack:
 
     def __init__(self, transformer: nn.Module, loras: Sequence[tuple[LoraFile, Strength]]) -> None:
         # In the order of their hashes, whatever order they were given in: sums of floats depend on it.
-        self._loras = sorted(loras, key=lambda pair: (pair[0].sha256, astuple(pair[1])))
-        self._branches = _branches(transformer, [lora for lora, _ in self._loras])
+        self.loras = tuple(sorted(loras, key=lambda pair: (pair[0].sha256, astuple(pair[1]))))
+        self._branches = _branches(transformer, [lora for lora, _ in self.loras])
         self._layers = dict(transformer.named_modules())
         self.at(0.0)
 
     def at(self, share: float) -> None:
         """Follow the schedules: ``share`` of the steps is done."""
-        strengths = [strength.at(share) for _, strength in self._loras]
+        self.progress = share
+        strengths = [strength.at(share) for _, strength in self.loras]
         for branch in self._branches.values():
             branch.set(strengths)
 

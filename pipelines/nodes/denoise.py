@@ -62,7 +62,7 @@ class Denoise(Node):
         from pipelines.conditioning import Given
         from pipelines.models.ltx2.latents import Canvas
         from pipelines.optimize.forecast import EFFORTS
-        from pipelines.passes import Passes, Steering
+        from pipelines.passes import Steering
         from pipelines.sampling import begun, denoise, noise, schedule
 
         model = context.model(self.model)
@@ -76,8 +76,11 @@ class Denoise(Node):
         total = len(scheduler.timesteps) - begin
         yield Progress("denoise", 0, total)
         looks = _Looks() if self.previews else None
-        steps = denoise(Passes(model, canvas, steering), start, scheduler, begin=begin, tolerance=EFFORTS[self.effort])
-        with self._stack(context, model) as stack, closing(steps):
+        with (
+            self._stack(context, model) as stack,
+            context.passes(model, canvas, steering, stack) as passes,
+            closing(denoise(passes, start, scheduler, begin=begin, tolerance=EFFORTS[self.effort])) as steps,
+        ):
             while True:
                 try:
                     step = next(steps)

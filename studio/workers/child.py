@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from pipelines.contract import AnyRequest, Clip, Done, Event, StudioError
 from pipelines.optimize.conditioning_cache import ConditioningCache, Limits
 from pipelines.optimize.latent_store import LatentStore, beside
+from pipelines.optimize.parallel.devices import Devices
 from pipelines.registry import ModelCatalogue
 from studio.media import thumbnail_of
 from studio.services.media import write_whole
@@ -121,7 +122,7 @@ def _engine(setup: Setup) -> RunsRequests:
     engine: RunsRequests = getattr(importlib.import_module(module), name)(
         catalogue,
         media_dir=setup.media_dir,
-        device=setup.device,
+        device=Devices(setup.device, setup.settings.parallel),
         conditionings=_conditionings(setup.settings),
         latents=LatentStore() if setup.settings.keep_latents else None,
         text_image_model=setup.settings.text_image_model,

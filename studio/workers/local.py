@@ -9,7 +9,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, TypeGuard
 
-from pipelines.contract import AnyRequest, Clip, GenerationRequest, Metric, Preview, Progress, StorageFull, StudioError
+from pipelines.contract import (
+    AnyRequest,
+    Clip,
+    DeviceLost,
+    GenerationRequest,
+    Metric,
+    Preview,
+    Progress,
+    StorageFull,
+    StudioError,
+)
 from pipelines.registry import ModelCatalogue
 from studio.services.board import Board
 from studio.services.records import Fault, WorkerHealth
@@ -182,6 +192,8 @@ class _Slot:
 
     def _settle(self, lease: Lease, outcome: Outcome) -> None:
         """Draw the consequences; a child that crashed, hangs or met a bug is replaced."""
+        if isinstance(outcome, Failed) and issubclass(outcome.kind, DeviceLost):
+            outcome = Crashed(outcome.message)
         if isinstance(outcome, Crashed | Interrupted | Lost) or (isinstance(outcome, Failed) and outcome.is_bug):
             self._dismiss()  # first, so that it cannot go on writing what somebody else is given next
         else:

@@ -1,0 +1,136 @@
+"""A rank other than 0: loads the model on its device and evaluates what it is told to, until nobody talks to it any more.
+
+Started by ``Group`` as ``python -m pipelines.optimize.parallel.rank <file descriptor>``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from contextlib import ExitStack
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch._C._distributed_c10d import TCPStore
+
+from pipelines.lora.stack import LoraStack
+from pipelines.optimize.memory import is_shortage
+from pipelines.optimize.parallel.branches import step
+from pipelines.optimize.parallel.layout import Layout
+from pipelines.optimize.parallel.link import Links, connect
+from pipelines.optimize.parallel.messages import Beat, Begin, End, Failed, Join, Meet, Ready, Sent, Step, Tally, hear, say
+from pipelines.optimize.parallel.probe import measured
+from pipelines.optimize.parallel.tensor import split_feed_forwards
+from pipelines.passes import Passes
+
+BEAT_S = 1.0
+WAIT_S = 50.0
+"""How long ranks wait for each other in one exchange before they give up."""
+
+
+def meet(rank: int, size: int, device: torch.device, store: TCPStore) -> None:
+    """Connect to the others; all ranks call this at the same time. Source of the order of calls: ``torch.distributed``."""
+    backend = "gloo" if device.type == "cpu" else "nccl"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=WAIT_S))
+
+
+class Rank:
+    """One end of the pipe: a reading thread, a beating thread, and the work itself in the main thread."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._saying = threading.Lock()
+        self._told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._links: dict[Layout, Links | None] = {}
+
+    def serve(self) -> None:
+        """Work until the other end of the pipe closes."""
+        self._join = join = hear(self._pipe, torch.device("cpu"))
+        assert isinstance(join, Join)
+        self._device = torch.device(join.device)
+        threading.Thread(target=self._read, daemon=True, name="read").start()
+        threading.Thread(target=self._beat, daemon=True, name="beat").start()
+        try:
+            self._work()
+        except BaseException as error:
+            traceback.print_exc()
+            self._say(Failed(f"{type(error).__name__}: {error}"[:300], is_shortage(error)))
+            raise
+
+    def _work(self) -> None:
+        join = self._join
+        if join.threads:
+            torch.set_num_threads(join.threads)
+        if self._device.type == "cuda":
+            torch.cuda.set_device(self._device)
+        module, function = join.spec.loader.split(":")
+        model = getattr(importlib.import_module(module), function)(join.spec, self._device)
+        self._say(Ready())
+        told = self._told.get()
+        assert isinstance(told, Meet)
+        store = TCPStore("127.0.0.1", told.port, join.size, False, timeout=timedelta(seconds=WAIT_S))
+        meet(join.rank, join.size, self._device, store)
+        whole = Layout(branches=join.size // join.tensor, tensor=join.tensor)
+        links = self._links[whole] = connect(whole, join.rank)
+        assert links is not None, "the whole group has a place for everyone"
+        measured(links.world, self._device, model.dtype)
+        split_feed_forwards(model.transformer, links.tensor)
+        while True:
+            match self._told.get():
+                case Begin() as clip:
+                    if clip.layout not in self._links:
+                        self._links[clip.layout] = connect(clip.layout, join.rank)
+                    self._denoise(model, self._links[clip.layout], clip)
+                case Tally():
+                    self._say(Sent(sum(links.sent_bytes for links in self._links.values() if links)))
+
+    def _denoise(self, model: Any, links: Links | None, clip: Begin) -> None:
+        """One clip; without links it is made by others."""
+        passes = Passes(model, clip.canvas, clip.steering)
+        with ExitStack() as stack:
+            loras = stack.enter_context(LoraStack(model.transformer, clip.loras).on())
+            while isinstance(told := self._told.get(), Step):
+                loras.at(told.progress)
+                if links:
+                    step(links, passes, told.shares, None, told.timestep)
+            assert isinstance(told, End)
+
+    def _read(self) -> None:
+        """Take in what rank 0 says. Its end closing is the one way in which this process learns that it is alone."""
+        while True:
+            try:
+                self._told.put(hear(self._pipe, self._device))
+            except (EOFError, OSError):
+                os._exit(0)
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(BEAT_S)
+            self._say(Beat())
+
+    def _say(self, message: Any) -> None:
+        with self._saying:
+            try:
+                say(self._pipe, message)
+            except OSError:
+                os._exit(0)
+
+
+def main() -> None:
+    """Ctrl-C and termination are for rank 0 to deal with: this process ends with its pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Rank(Connection(int(sys.argv[1]))).serve()
+
+
+if __name__ == "__main__":
+    main()
