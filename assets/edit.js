@@ -4,7 +4,7 @@
   const studio = window.studio;
   const { h, icon, button, refill, api, attempt, words, toast, places } = studio;
   const FINAL = ["done", "failed", "cancelled"];
-  const now = { clip: null, family: null, frame: 0, from: 0, to: 0, tool: "retake", zoom: 1, peaks: [], before: false, keys: [], redo: [] };
+  const now = { clip: null, family: null, factors: [], frame: 0, from: 0, to: 0, tool: "retake", zoom: 1, peaks: [], before: false, keys: [], redo: [] };
   let root = null,
     source = null,
     planning = 0;
@@ -227,6 +227,12 @@
       fields: () => [choice("factor", "Frames a second", [["2", "Twice as many"], ["4", "Four times as many"]])],
       edit: () => ({ kind: "interpolate", factor: Number(read("factor")) }),
     },
+    upscale: {
+      group: "Whole clip", title: "Enlarge", text: "Draws the picture larger with the model's upscaler.",
+      fits: () => now.factors.length > 0,
+      fields: () => [choice("factor", "How large", now.factors.map((factor) => [String(factor), `${factor}x as wide and high`]))],
+      edit: () => ({ kind: "upscale", factor: Number(read("factor")) }),
+    },
     crop: {
       group: "Whole clip", title: "Crop", text: "Keeps a rectangle of the picture, in pixels.",
       fields: () => [
@@ -273,7 +279,7 @@
       groups.map((group) =>
         h(
           "div", { class: "edit-group" }, h("h3", {}, group),
-          Object.entries(TOOLS).filter(([, tool]) => tool.group === group).map(([name, tool]) =>
+          Object.entries(TOOLS).filter(([, tool]) => tool.group === group && (tool.fits?.() ?? true)).map(([name, tool]) =>
             h("button", { type: "button", class: "chip", "aria-pressed": String(now.tool === name), onclick: () => choose(name) }, tool.title)),
         ),
       ),
@@ -391,7 +397,8 @@
       const family = await api(`/clips/${id}/family`);
       const { clip } = family;
       const heard = clip.has_audio ? (await api(`/clips/${id}/waveform?points=${Math.min(4000, 6 * clip.num_frames)}`)).peaks : [];
-      Object.assign(now, { clip, family, peaks: heard, before: false, keys: [], mask: null });
+      const factors = clip.has_video ? await studio.upscaleFactors(clip.request.model) : [];
+      Object.assign(now, { clip, family, factors, peaks: heard, before: false, keys: [], mask: null });
       if (!keepRedo) now.redo = [];
       if (!root.querySelector(".edit-desk")) layOut();
       title.textContent = words.title(clip);
@@ -403,7 +410,7 @@
       show(Math.min(now.frame, last()));
       drawRange();
       drawTakes();
-      choose(keepTool ? now.tool : "retake");
+      choose(keepTool && (TOOLS[now.tool].fits?.() ?? true) ? now.tool : "retake");
       requestAnimationFrame(() => {
         drawStrip();
         drawWave();

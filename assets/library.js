@@ -337,7 +337,7 @@
       { class: "detail-side" },
       h("div", { class: "detail-head" }, h("h2", {}, words.title(clip)), button("Close", "close", () => detail.close())),
       clip.name && clip.name !== clip.request.prompt ? h("p", { class: "detail-prompt" }, clip.request.prompt) : null,
-      h("div", { class: "detail-tools" }, use, cut, beside, heart, save, bin),
+      h("div", { class: "detail-tools" }, use, cut, studio.enlargeMenu(clip), beside, heart, save, bin),
       h("label", { for: "clip-name" }, "Name"),
       name,
       h("label", { for: "clip-tags" }, "Tags, separated by commas"),

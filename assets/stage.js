@@ -205,7 +205,7 @@
           `${words.when(clip.created_at)} · ${words.size(clip)} · ${words.seconds(clip.duration_s)} · ${isForeign ? "from a file" : `seed ${clip.request.seed}`}`,
         ),
       ),
-      h("div", { class: "caption-tools" }, keep, save, cut, again),
+      h("div", { class: "caption-tools" }, keep, save, studio.enlargeMenu(clip), cut, again),
     );
   }
 

@@ -222,6 +222,7 @@ def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
         download_bytes=weights,
         memory_bytes=2 * weights,
         vocabulary=vocabulary,
+        upscaler=str(folder / "upscaler") if (folder / "upscaler" / "config.json").is_file() else "",
     )
     return replace(spec, **changes)
 

@@ -23,6 +23,8 @@ SCRIPTS = (
     "shelf.js",
     "styles.js",
     "card.js",
+    "menu.js",
+    "enlarge.js",
     "live.js",
     "compare.js",
     "dock.js",

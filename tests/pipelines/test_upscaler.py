@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pipelines.clip_io import read_media, read_origin
 from pipelines.contract import Clip, Done, GenerationRequest, InvalidRequest, ModelNotFound, Progress
 from pipelines.engine import Engine
 from pipelines.models.upscaler import FrameUpscaler, bicubic, enlarge, load_upscaler, windows
-from pipelines.registry import POCKET_UPSCALER_FOLDER, ModelCatalogue
+from pipelines.registry import POCKET_UPSCALER_FOLDER, ModelCatalogue, spec_from_folder
 from pipelines.training.degrade import blur, degrade, quantize
 from pipelines.training.recipes import Optimization, build_upscaler, build_video_vae, pocket
 from pipelines.training.trainer import Budget, train
@@ -189,6 +190,14 @@ def test_a_model_without_an_upscaler_says_so(catalogue):
     assert refused.value.field == "upscale"
     with pytest.raises(ValueError, match="upscale"):
         GenerationRequest(prompt="a red ball", upscale=3)
+
+
+def test_a_local_folder_brings_its_upscaler(twin_folder, tmp_path):
+    assert spec_from_folder("plain", twin_folder).upscale_factors == (1,)
+    folder = shutil.copytree(twin_folder, tmp_path / "sharp")
+    write_upscaler(drawing(), folder / "upscaler")
+    spec = spec_from_folder("sharp", folder)
+    assert spec.upscale_factors == (1, 2, 4) and spec.upscaler == str(folder / "upscaler")
 
 
 def test_a_damaged_upscaler_is_named_before_any_work(enlarging, tmp_path):

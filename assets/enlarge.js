@@ -1,0 +1,44 @@
+/* Enlarging a finished clip: a menu of factors, there only for clips of models that have an upscaler. */
+(() => {
+  "use strict";
+  const studio = window.studio;
+  const { api, attempt, toast } = studio;
+  let asking = null;
+
+  /* How many times as wide and high clips of a model can be made; empty for a model without an upscaler, or one that is gone. */
+  studio.upscaleFactors = async (model) => {
+    asking ??= api("/models").catch((error) => {
+      asking = null;
+      throw error;
+    });
+    const found = (await asking).find((each) => each.id === model);
+    return (found?.upscale_factors ?? []).filter((factor) => factor > 1);
+  };
+
+  const enlarge = (clip, factor) =>
+    attempt(async () => {
+      const edit = { kind: "upscale", factor };
+      studio.submitted(await api("/edits", { method: "POST", json: { source: `clip:${clip.id}`, edit } }));
+      toast("An enlarged take is on its way; this clip stays as it is.");
+    });
+
+  studio.enlargeMenu = (clip) => {
+    let factors = [];
+    const menu = studio.menu({
+      label: "Enlarge the clip",
+      name: "Enlarge",
+      iconName: "enlarge",
+      bare: true,
+      items: () =>
+        factors.map((factor) => ({ name: String(factor), title: `Enlarge ${factor}x`, what: `${clip.width * factor} × ${clip.height * factor}`, factor })),
+      chosen: ({ factor }) => enlarge(clip, factor),
+    });
+    menu.hidden = true;
+    if (clip.has_video)
+      attempt(async () => {
+        factors = await studio.upscaleFactors(clip.request.model);
+        menu.hidden = !factors.length;
+      });
+    return menu;
+  };
+})();
