@@ -22,7 +22,6 @@ from typing import Any, Protocol
 from pipelines.contract import AnyRequest, Clip, Done, Event, StudioError
 from pipelines.optimize.conditioning_cache import ConditioningCache, Limits
 from pipelines.optimize.latent_store import LatentStore, beside
-from pipelines.registry import ModelCatalogue
 from studio.media import thumbnail_of
 from studio.services.media import write_whole
 from studio.settings import Settings
@@ -117,7 +116,7 @@ class Worker:
 
 def _engine(setup: Setup) -> RunsRequests:
     module, name = setup.settings.engine.split(":")
-    catalogue = ModelCatalogue.with_folders(setup.settings.models)
+    catalogue = setup.settings.catalogue
     engine: RunsRequests = getattr(importlib.import_module(module), name)(
         catalogue,
         media_dir=setup.media_dir,
