@@ -38,6 +38,7 @@ from pipelines.optimize.parallel.cost import NVLINK, PCIE, Choice, Machine, Task
 from pipelines.optimize.parallel.group import Group
 from pipelines.optimize.parallel.layout import Layout
 from pipelines.optimize.parallel.traffic import Shape, Stream, step_bytes
+from pipelines.optimize.plan import Plan
 from pipelines.passes import Latents, Passes, Steering
 from pipelines.registry import spec_from_folder
 from pipelines.sampling import denoise, noise, schedule
@@ -57,12 +58,13 @@ KINDS = {
 
 
 @contextmanager
-def gathered(folder: Path, size: int, tensor: int = 1) -> Iterator[tuple[LTX2Model, Group]]:
+def gathered(folder: Path, size: int, tensor: int = 1, plan: Plan | None = None) -> Iterator[tuple[LTX2Model, Group]]:
     """A model of this process and ``size`` ranks that hold it."""
     spec = spec_from_folder("twin", folder)
-    group = Group(spec, ["cpu"] * size, tensor)
+    plan = plan or Plan()
+    group = Group(spec, ["cpu"] * size, tensor, plan)
     try:
-        model = load(spec, torch.device("cpu"))
+        model = load(spec, torch.device("cpu"), plan=plan)
         group.meet(model)
         yield model, group
     finally:

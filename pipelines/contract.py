@@ -118,6 +118,19 @@ class GuidanceMethod(StrEnum):
     ZERO_STAR = "zero-star"
 
 
+class Quantization(StrEnum):
+    """In how many bits the large weights of a model are held while it runs."""
+
+    AUTO = "auto"
+    NONE = "none"
+    BF16 = "bf16"
+    INT16 = "int16"
+    FP8 = "fp8"
+    INT8 = "int8"
+    INT8_DYNAMIC = "int8-dynamic"
+    INT4 = "int4"
+
+
 class Request(BaseModel):
     """Base of every request: frozen, strict about unknown fields, finite numbers only."""
 
@@ -182,6 +195,15 @@ class ClipRequest(Request):
         labels=("quality: all computed", "balanced", "fast", "fast, picture first", "fast, sound first"),
     )
     """Above quality, steps whose outcome can be foretold from those before are not computed."""
+    quantization: Quantization | None = _setting(
+        None,
+        "Weights",
+        labels=(
+            *("automatic", "as they are", "16 bits (bf16)", "16 bits (int16)", "8 bits (fp8)", "8 bits (int8)"),
+            *("8 bits, whole numbers throughout", "4 bits (int4)"),
+        ),
+    )
+    """Large models fit into less memory with fewer bits for their weights; automatic takes fewer only where they must be."""
     seed: int | None = _setting(None, "Seed", advanced=False, ge=0, le=MAX_SEED)
     """The number that all chance comes from: the same seed and settings give the same clip again."""
     num_inference_steps: int | None = _setting(None, "Steps", ge=1, le=200)

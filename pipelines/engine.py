@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from pipelines.contract import (
     Modality,
     OutOfMemory,
     Progress,
+    Quantization,
     StudioError,
 )
 from pipelines.edit_graphs import begins_with, enlarged, imagined, plain_edit
@@ -51,6 +52,7 @@ from pipelines.optimize.latent_store import LatentStore, beside
 from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work, is_shortage, thrift_for, widths_of
 from pipelines.optimize.parallel.devices import Devices
 from pipelines.optimize.parallel.group import Group
+from pipelines.optimize.plan import Plan, plan_for
 from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue, ModelSpec
 from pipelines.version import code_version as code_version
@@ -126,7 +128,9 @@ class Engine:
         self.cache = NodeCache()
         self.conditionings = conditionings or ConditioningCache()
         self.latents = latents
-        self._loaded: dict[str, Any] = {}
+        self._loaded: dict[tuple[str, Plan], Any] = {}
+        self._plans: dict[tuple[str, Quantization], Plan] = {}
+        self._asked: Quantization | None = None
         self._sources: Mapping[str, Path] = {}
         self._keys: frozenset[str] = frozenset()
         self._ran_short: dict[str, int] = {}
@@ -134,29 +138,43 @@ class Engine:
         self.thrift = PLENTY
 
     def model(self, model_id: str) -> Any:
-        """The loaded model; another model that was loaded is let go first. Raises ``ModelNotFound``.
+        """The model, prepared as the running request wants it; another that was loaded is let go first.
 
-        Where several devices share a clip, it is loaded on all of them. Raises ``InvalidRequest`` where they cannot.
+        Where several devices share a clip, it is loaded on all of them. Raises ``ModelNotFound``, or ``InvalidRequest`` for a
+        plan that cannot work here.
         """
-        if model_id not in self._loaded or (self._group and self._group.is_closed):
+        key = model_id, self.plan(model_id)
+        if key not in self._loaded or (self._group and self._group.is_closed):
             spec = self._catalogue.get(model_id)
             self._loaded.clear()
             if self._group:
                 self._group.close()
             devices, layout = self._devices.names(), self._devices.layout()
             # The others load while this one does.
-            self._group = Group(spec, devices, layout.tensor if layout else 1) if len(devices) > 1 else None
+            parts = layout.tensor if layout else 1
+            self._group = Group(spec, devices, parts, key[1]) if len(devices) > 1 else None
             module, function = spec.loader.split(":")
+            load = getattr(importlib.import_module(module), function)
             try:
-                model = getattr(importlib.import_module(module), function)(spec, self.device)
+                model = load(spec, self.device, plan=key[1])
             except BaseException:
                 if self._group:
                     self._group.close()
                 raise
             if self._group:
                 self._group.meet(model)
-            self._loaded[model_id] = model
-        return self._loaded[model_id]
+            self._loaded[key] = model
+        return self._loaded[key]
+
+    def plan(self, model_id: str) -> Plan:
+        """How the model is prepared for the running request; chosen once, so that nothing is loaded anew as memory fills up."""
+        spec = self._catalogue.get(model_id)
+        asked = self._asked or spec.defaults.quantization
+        if (model_id, asked) not in self._plans:
+            room = self._gauge.free() if self._gauge else None
+            widths = widths_of(spec, self.device.type)
+            self._plans[model_id, asked] = plan_for(asked, spec.text_quantization, widths.held_bytes, room)
+        return self._plans[model_id, asked]
 
     @contextmanager
     def passes(self, model: Any, canvas: Canvas, steering: Steering, stack: LoraStack) -> Iterator[Passes]:
@@ -204,7 +222,7 @@ class Engine:
 
         Raises ``ModelNotFound``, ``OutOfMemory``, ``InvalidRequest`` or ``StorageFull``.
         """
-        self._sources = sources or {}
+        self._sources, self._asked = sources or {}, request.quantization
         self._devices.names()  # before anything asks a device that is not there
         yield from weighed(self._surviving(request, path), self._gauge, self.device.type)
 
@@ -246,8 +264,10 @@ class Engine:
             return SPARING
         if self._gauge is None or not isinstance(request, GenerationRequest):
             return PLENTY
-        model = MemoryModel(widths_of(self._catalogue.get(request.model), self.device.type), self.device.type)
-        return thrift_for(model.predict(Work.of(request)), self._gauge.free())
+        plan, device = self.plan(request.model), self.device.type
+        model = MemoryModel(widths_of(self.spec(request.model), device), device, text_quantization=plan.text_quantization)
+        work = replace(Work.of(request), quantization=plan.quantization)
+        return thrift_for(model.predict(work), self._gauge.free())
 
     def _made(self, request: AnyRequest, path: Path) -> Generator[Event, None, None]:
         if isinstance(request, GenerationRequest):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipelines.contract import MAX_SEED, ClipRequest, EditRequest, ImportRequest, InvalidRequest, ModelNotFound
+from pipelines.contract import MAX_SEED, ClipRequest, EditRequest, ImportRequest, InvalidRequest, ModelNotFound, Quantization
 from pipelines.prompting.timeline import timeline_of
 from pipelines.vocabulary import Unknown, Vocabulary
 
@@ -47,6 +47,7 @@ class Defaults:
     guidance_rescale: float = 0.7
     audio_guidance_rescale: float = 0.7
     upscale: int = 1
+    quantization: Quantization = Quantization.AUTO
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class ModelSpec:
     ``mel_scale`` are centre and spread of the log spectrograms that its audio VAE reads.
     ``image_crf`` is the H.264 quality that first frames are passed through, as in the model's training; 0 is none.
     ``upscaler`` is the folder of the net that enlarges its frames; empty is none. ``vocabulary`` are the only words that it
-    knows; ``None`` is a model that takes any.
+    knows; ``None`` is a model that takes any. ``text_quantization`` is for its text encoder.
     """
 
     id: str
@@ -87,6 +88,7 @@ class ModelSpec:
     upscaler: str = ""
     adapter: str = ""
     vocabulary: Vocabulary | None = None
+    text_quantization: Quantization = Quantization.AUTO
 
     @property
     def upscale_factors(self) -> tuple[int, ...]:
@@ -264,6 +266,23 @@ class ModelCatalogue:
         """Published models plus ``folders``, a map from model id to a local diffusers folder."""
         local = [spec_from_folder(model_id, folder) for model_id, folder in folders.items()]
         return cls([*published_models(), *local])
+
+    def quantized(self, quantization: Quantization | Mapping[str, Quantization], text: Quantization) -> ModelCatalogue:
+        """The same models with their weights held so where a request does not say; a map names single models by id.
+
+        Raises ``ModelNotFound`` for an id that is not known.
+        """
+        named = quantization if isinstance(quantization, Mapping) else dict.fromkeys(self._specs, quantization)
+        for model_id in named:
+            self.get(model_id)
+        return ModelCatalogue(
+            replace(
+                spec,
+                defaults=replace(spec.defaults, quantization=named.get(spec.id, spec.defaults.quantization)),
+                text_quantization=text,
+            )
+            for spec in self._specs.values()
+        )
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self._specs.values())

@@ -117,9 +117,7 @@ def models(as_json: AsJson = False) -> None:
     with failures(as_json):
         from dataclasses import asdict
 
-        from pipelines.registry import ModelCatalogue
-
-        specs = list(ModelCatalogue.with_folders(settings_with().models))
+        specs = list(settings_with().catalogue)
         cards: list[dict[str, Any]] = [{**asdict(spec), "sha256": dict(spec.sha256), "is_local": spec.is_local} for spec in specs]
         rows = [(spec.id, "here" if spec.is_local else "to download", spec.licence, spec.description) for spec in specs]
         answer({"models": cards}, as_json, lambda: table(("id", "weights", "licence", "what"), rows, ""))

@@ -108,7 +108,6 @@ def _choices(kind: Any) -> list[str | int]:
 
 def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> tuple[Clip, tuple[Unknown, ...]]:
     """The clip, and the words of its prompt that its model does not know; those are told before the work begins."""
-    from pipelines.registry import ModelCatalogue
     from studio.cli_lora import Stack, stack_of
     from studio.workers.local import run_once
 
@@ -127,7 +126,7 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
         if lora:
             stack = stack_of(lora, given.get("model") or GenerationRequest.model_fields["model"].default)
             given["loras"] = stack.uses
-        catalogue = ModelCatalogue.with_folders(settings.models)
+        catalogue = settings.catalogue
         request = catalogue.complete(parse_generation({"prompt": prompt, **given}))
         path = _target(out, request)
         calls = {word for words in stack.trigger_words for word in words.lower().split()}  # what a LoRA brings is known to it

@@ -34,7 +34,6 @@ def import_file(
             clip = told["clip"]
             made = f"{clip['id']}  ({clip['duration_s']:.1f} s, {clip['width']}x{clip['height']}, in the library)"
         else:
-            from pipelines.registry import ModelCatalogue
             from studio.cli_generate import writable
             from studio.services.uploads import Upload, convert
 
@@ -42,7 +41,7 @@ def import_file(
                 raise InvalidRequest(f"out is {str(out)[:200]}; clips are MP4 files: end it in .mp4.", field="out")
             if out.exists() and out.samefile(file):
                 raise InvalidRequest("out is the file itself; name another.", field="out")
-            catalogue = ModelCatalogue.with_folders(settings.models)
+            catalogue = settings.catalogue
             imported = convert(Upload(file, file.name, prompt, model), writable(out.absolute()), catalogue, settings)
             told = {"path": str(out), "request": imported.request.model_dump(mode="json"), "notices": imported.notices}
             made = f"{out}  ({imported.request.duration_s:.1f} s, {imported.request.width}x{imported.request.height})"

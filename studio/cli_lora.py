@@ -143,10 +143,9 @@ def _existing(file: Path) -> Path:
 
 def _checked(file: Path, model: str) -> Any:
     from pipelines.lora.file import linear_layers, read_lora
-    from pipelines.registry import ModelCatalogue
 
     _existing(file)
-    spec = ModelCatalogue.with_folders(settings_with().models).get(model)
+    spec = settings_with().catalogue.get(model)
     if not spec.is_local:
         raise InvalidRequest(f"model {model} is not on this machine; LoRAs are checked against installed models.", field="model")
     return read_lora(file, linear_layers(Path(spec.source)))

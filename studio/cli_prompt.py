@@ -78,11 +78,10 @@ def translate(
 @contextmanager
 def _service(model: str, **given: str | None) -> Iterator[PromptService]:
     """A service of this process's own for ``model``. Raises ``ModelNotFound``."""
-    from pipelines.registry import ModelCatalogue
     from studio.services.prompts import PromptService
 
     settings = settings_with(**given)
-    catalogue = ModelCatalogue.with_folders(settings.models)
+    catalogue = settings.catalogue
     catalogue.get(model)
     service = PromptService(catalogue, settings)
     try:

@@ -8,6 +8,9 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipelines.contract import Quantization
+from pipelines.registry import ModelCatalogue
+
 
 class Settings(BaseSettings):
     """One studio: where it listens, where it keeps things, and how patient it is."""
@@ -47,6 +50,10 @@ class Settings(BaseSettings):
     """Longest video or sound file that may be opened, in seconds."""
     models: dict[str, Path] = {}
     """More models: a map from id to a local folder in diffusers layout, as JSON."""
+    quantization: Quantization | dict[str, Quantization] = Quantization.AUTO
+    """How weights are held where a request does not say: auto, none, bf16, int16, fp8, int8, int8-dynamic, int4; or by model."""
+    text_quantization: Quantization = Quantization.AUTO
+    """Bits of the text encoders' weights: as above."""
     engine: str = "pipelines.engine:Engine"
     """Dotted name of the class that the worker process runs requests with."""
     local_owner: str = "local"
@@ -77,6 +84,11 @@ class Settings(BaseSettings):
     """Where instruction model and translator run: auto (a GPU that has the room, else the CPU), cpu, cuda, cuda:1, mps."""
     language_idle_s: float = Field(300.0, gt=0)
     """Seconds without use after which instruction model and translator give their memory back."""
+
+    @property
+    def catalogue(self) -> ModelCatalogue:
+        """The models that can be used, their weights held as set here. Raises ``ModelNotFound`` for an unknown or damaged one."""
+        return ModelCatalogue.with_folders(self.models).quantized(self.quantization, self.text_quantization)
 
     @property
     def database_path(self) -> Path:

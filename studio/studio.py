@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Self
 
 from pipelines.contract import StudioError
-from pipelines.registry import ModelCatalogue
 from studio.services.board import Board
 from studio.services.edits import EditService
 from studio.services.exports import ExportService
@@ -35,7 +34,7 @@ class Studio:
     def __init__(self, settings: Settings, database: Database) -> None:
         board = Board()
         self.settings = settings
-        self.catalogue = ModelCatalogue.with_folders(settings.models)
+        self.catalogue = settings.catalogue
         self.media = MediaService(database, settings)
         self.library = LibraryService(database, self.media, settings)
         self.prompts = PromptService(self.catalogue, settings)

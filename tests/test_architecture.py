@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = [ROOT / "app.py", *sorted((ROOT / "studio").rglob("*.py")), *sorted((ROOT / "pipelines").rglob("*.py"))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-HEAVY = {"torch", "diffusers", "transformers", "accelerate", "peft", "torchaudio"}
+HEAVY = {"torch", "torchao", "diffusers", "transformers", "accelerate", "peft", "torchaudio"}
 # (who, must not import): a prefix covers everything below it.
 WALLS = [
     ("pipelines", ("studio", "gradio", "sqlite3", "pysqlite3", "sqlite_utils", "fastapi", "app")),

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.contract import GenerationRequest, Modality
+from pipelines.contract import GenerationRequest, Modality, Quantization
+from pipelines.optimize.plan import Plan, held_bytes
 from pipelines.registry import ModelSpec
 
 MIB = 1024**2
@@ -34,10 +34,15 @@ _NOISE_SHARE = 0.04
 
 @dataclass(frozen=True)
 class Widths:
-    """The numbers of a model that its memory depends on; LTX-2's own where its files are not on this machine."""
+    """The numbers of a model that its memory depends on; LTX-2's own where its files are not on this machine.
+
+    ``weights_bytes`` is the whole model as it is; ``saved_bytes`` says how much less a mode of quantization holds, for the
+    text's parts (``True``) and for the rest.
+    """
 
     weights_bytes: int
     element_bytes: int
+    saved_bytes: Mapping[tuple[Quantization, bool], int] = field(default_factory=dict)
     video_width: int = 4096
     audio_width: int = 2048
     decoder_features: float = 128 / 16
@@ -46,6 +51,11 @@ class Widths:
     temporal: int = 8
     audio_latents_per_s: float = 25.0
     sample_rate: int = 48_000
+
+    def held_bytes(self, plan: Plan) -> int:
+        """Bytes of the weights as ``plan`` holds them."""
+        saved = (self.saved_bytes.get(key, 0) for key in ((plan.quantization, False), (plan.text_quantization, True)))
+        return self.weights_bytes - sum(saved)
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class Work:
     """Prompts that go through the transformer together: two with guidance."""
     has_video: bool = True
     has_audio: bool = True
+    quantization: Quantization = Quantization.NONE
 
     @classmethod
     def of(cls, request: GenerationRequest) -> Work:
@@ -69,7 +80,7 @@ class Work:
         guided = max(request.guidance_scale or 0, request.audio_guidance_scale or 0) > 1
         return cls(
             request.height, request.width, request.num_frames, request.duration_s, request.upscale or 1, 1 + guided,
-            request.modality != Modality.AUDIO, request.modality != Modality.VIDEO,
+            request.modality != Modality.AUDIO, request.modality != Modality.VIDEO, request.quantization or Quantization.NONE,
         )  # fmt: skip
 
     @property
@@ -124,16 +135,25 @@ class Prediction:
 def widths_of(spec: ModelSpec, device: str) -> Widths:
     """The numbers of ``spec`` on a kind of device (``cpu`` computes in float32)."""
     element = 4 if device == "cpu" or spec.dtype == "float32" else 2
-    return _read(Path(spec.source), element) if spec.is_local else Widths(spec.memory_bytes * element // 2, element)
+    if spec.is_local:
+        return _read(Path(spec.source), element)
+    whole = spec.memory_bytes * element // 2
+    return Widths(whole, element, _reckoned_savings(whole, element))
 
 
 @lru_cache(maxsize=64)
 def _read(folder: Path, element: int) -> Widths:
     names = ("transformer", "vae", "audio_vae", "vocoder")
     transformer, vae, audio, vocoder = (json.loads((folder / name / "config.json").read_text()) for name in names)
+    shapes = {text: _shapes(folder, text) for text in (True, False)}
     return Widths(
-        weights_bytes=element * sum(map(_parameters, folder.rglob("*.safetensors"))),
+        weights_bytes=_bytes([*shapes[True], *shapes[False]], element, Quantization.NONE),
         element_bytes=element,
+        saved_bytes={
+            (mode, text): _bytes(found, element, Quantization.NONE) - _bytes(found, element, mode)
+            for text, found in shapes.items()
+            for mode in Quantization
+        },
         video_width=transformer["num_attention_heads"] * transformer["attention_head_dim"],
         audio_width=transformer["audio_num_attention_heads"] * transformer["audio_attention_head_dim"],
         decoder_features=min(vae["decoder_block_out_channels"]) / vae["patch_size"] ** 2,
@@ -144,11 +164,40 @@ def _read(folder: Path, element: int) -> Widths:
     )
 
 
-def _parameters(file: Path) -> int:
-    """How many numbers a safetensors file holds, from its header alone."""
+_TEXT_PARTS = ("text_encoder", "connectors")
+_TEXT_SHARE, _LARGE_LAYERS = 12 / 34, 0.97
+"""Of LTX-2's parameters: those that read texts, and of either part those that a mode changes."""
+
+
+def _reckoned_savings(whole: int, element: int) -> dict[tuple[Quantization, bool], int]:
+    """For a model of LTX-2's layout that is not here: of all its bytes, those that a mode saves."""
+    side = 4096
+    one = {
+        mode: held_bytes("layers.0.q_proj.weight", (side, side), element, mode) / (side * side * element) for mode in Quantization
+    }
+    shares = {True: _TEXT_SHARE, False: 1 - _TEXT_SHARE}
+    return {
+        (mode, text): round(whole * share * _LARGE_LAYERS * (1 - one[mode]))
+        for mode in Quantization
+        for text, share in shares.items()
+    }
+
+
+def _shapes(folder: Path, text: bool) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of all weights of the parts that read texts, or of the others."""
+    files = (file for file in folder.rglob("*.safetensors") if (file.parent.name in _TEXT_PARTS) == text)
+    return [each for file in files for each in _tensors(file)]
+
+
+def _bytes(tensors: Iterable[tuple[str, tuple[int, ...]]], element: int, mode: Quantization) -> int:
+    return sum(held_bytes(name, shape, element, mode) for name, shape in tensors)
+
+
+def _tensors(file: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of what a safetensors file holds, from its header alone."""
     with file.open("rb") as stream:
         header = json.loads(stream.read(struct.unpack("<Q", stream.read(8))[0]))
-    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    return [(name, tuple(tensor["shape"])) for name, tensor in header.items() if name != "__metadata__"]
 
 
 def _quantities(stage: str, work: Work, widths: Widths) -> list[tuple[float, float]]:
@@ -182,20 +231,29 @@ def _quantities(stage: str, work: Work, widths: Widths) -> list[tuple[float, flo
 
 @dataclass(frozen=True)
 class MemoryModel:
-    """Predicts the runs of one model on one kind of device from those that were ``measured``, oldest first."""
+    """Predicts the runs of one model on one kind of device from those that were ``measured``, oldest first.
+
+    ``text_quantization`` is that of the model's text encoder, in all of them.
+    """
 
     widths: Widths
     device: str
     measured: tuple[Measured, ...] = ()
+    text_quantization: Quantization = Quantization.NONE
 
     def predict(self, work: Work) -> Prediction:
-        """The peaks of ``work``, at rest as after the latest run."""
+        """The peaks of ``work``, at rest as after the latest run, but for the weights where those are held otherwise."""
+        rest = self._weights_bytes(work)
         if self.measured:
-            rest = self.measured[-1].settled_bytes
-        else:
-            rest = self.widths.weights_bytes + (_PROGRAM_BYTES + _WARMING_BYTES if self.device == "cpu" else 0)
+            latest = self.measured[-1]
+            rest += latest.settled_bytes - self._weights_bytes(latest.work)
+        elif self.device == "cpu":
+            rest += _PROGRAM_BYTES + _WARMING_BYTES
         peaks = {stage: rest + round(max(0.0, self._beyond(stage, work))) for stage in work.stages()}
         return Prediction(rest, peaks, len(self.measured))
+
+    def _weights_bytes(self, work: Work) -> int:
+        return self.widths.held_bytes(Plan(work.quantization, self.text_quantization))
 
     def _beyond(self, stage: str, work: Work) -> float:
         quantities = _quantities(stage, work, self.widths)
@@ -251,13 +309,15 @@ def is_shortage(error: BaseException) -> bool:
 class Change:
     """Other settings that take less: what is set, and to what."""
 
-    settings: Mapping[str, int]
+    settings: Mapping[str, int | str]
     words: str
 
 
 def changes_of(request: GenerationRequest, spec: ModelSpec) -> Iterable[Change]:
     """Ways to make a clip that takes less, from the least to the most that is given up of it."""
     assert request.height and request.width and request.num_frames and request.frame_rate
+    if request.quantization is Quantization.NONE:
+        yield Change({"quantization": Quantization.INT8.value}, "with its weights in 8 bits")
     factor = request.upscale or 1
     for less in sorted((each for each in spec.upscale_factors if each < factor), reverse=True):
         yield Change({"upscale": less}, "without enlarging" if less == 1 else f"enlarged {less}x instead of {factor}x")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from pipelines.contract import GenerationRequest
+from pipelines.contract import GenerationRequest, Quantization
 from pipelines.optimize.gauge import free_bytes, resident_bytes
 from pipelines.optimize.memory import Measured, MemoryModel, Prediction, Work, cheapest_change, widths_of
+from pipelines.optimize.plan import Plan, plan_for
 from pipelines.registry import ModelCatalogue
 from studio.services.records import LessMemory, MemoryForecast, StageMemory
 from studio.settings import Settings
@@ -44,8 +46,13 @@ class ForecastService:
         with self._database.read() as connection:
             device = self._device(memory.latest_device(connection))
             rows = memory.latest(connection, device, spec.id)
-        model = MemoryModel(widths_of(spec, device), device, tuple(map(_measured, rows)))
-        work = Work.of(full)
+        widths = widths_of(spec, device)
+        room = free_bytes() if device == "cpu" else None
+        asked = full.quantization or Quantization.AUTO
+        plan, automatic = (plan_for(mode, spec.text_quantization, widths.held_bytes, room) for mode in (asked, Quantization.AUTO))
+        runs = tuple(_measured(row, automatic) for row in rows)
+        model = MemoryModel(widths, device, runs, plan.text_quantization)
+        work = replace(Work.of(full), quantization=plan.quantization)
         found = model.predict(work)
         ran_short = any(row.ran_short and run.work.pixels <= work.pixels for row, run in zip(rows, model.measured, strict=True))
         free = self._free(device, rows, found.rest_bytes)
@@ -85,8 +92,11 @@ class ForecastService:
         return None if left is None else left + min(held, rest_bytes)
 
 
-def _measured(row: MemoryRow) -> Measured:
-    return Measured(Work(**json.loads(row.work)), row.rest_bytes, row.settled_bytes, json.loads(row.peaks))
+def _measured(row: MemoryRow, automatic: Plan) -> Measured:
+    work = Work(**json.loads(row.work))
+    if work.quantization == Quantization.AUTO:
+        work = replace(work, quantization=automatic.quantization)
+    return Measured(work, row.rest_bytes, row.settled_bytes, json.loads(row.peaks))
 
 
 def _sentence(found: Prediction, free: int | None, ran_short: bool) -> str:

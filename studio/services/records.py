@@ -143,7 +143,7 @@ class StageMemory(Record):
 class LessMemory(Record):
     """Other settings that would fit."""
 
-    settings: dict[str, int]
+    settings: dict[str, int | str]
     """Fields of the request, by name."""
     words: str
     """The clip that comes of it, such as "1.0 s long"."""

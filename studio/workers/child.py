@@ -23,7 +23,6 @@ from pipelines.contract import AnyRequest, Clip, Done, Event, StudioError
 from pipelines.optimize.conditioning_cache import ConditioningCache, Limits
 from pipelines.optimize.latent_store import LatentStore, beside
 from pipelines.optimize.parallel.devices import Devices
-from pipelines.registry import ModelCatalogue
 from studio.media import thumbnail_of
 from studio.services.media import write_whole
 from studio.settings import Settings
@@ -118,7 +117,7 @@ class Worker:
 
 def _engine(setup: Setup) -> RunsRequests:
     module, name = setup.settings.engine.split(":")
-    catalogue = ModelCatalogue.with_folders(setup.settings.models)
+    catalogue = setup.settings.catalogue
     engine: RunsRequests = getattr(importlib.import_module(module), name)(
         catalogue,
         media_dir=setup.media_dir,

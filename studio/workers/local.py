@@ -20,7 +20,6 @@ from pipelines.contract import (
     StorageFull,
     StudioError,
 )
-from pipelines.registry import ModelCatalogue
 from studio.services.board import Board
 from studio.services.records import Fault, WorkerHealth
 from studio.settings import Settings
@@ -250,7 +249,7 @@ def run_once(
     ``media_dir`` holds the images that the request names, ``sources`` says where its clips are. Ctrl-C leaves nothing behind.
     Raises what the engine raises, ``InvalidRequest`` and the like, or ``StudioError`` when the process went down.
     """
-    full = ModelCatalogue.with_folders(settings.models).complete(request)
+    full = settings.catalogue.complete(request)
     alone = settings.model_copy(update={"keep_latents": False})  # whoever names a path wants one file there
     setup = Setup(alone, settings.device.split(",")[0].strip(), None, media_dir or settings.media_dir)
     try:

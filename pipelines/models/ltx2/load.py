@@ -16,6 +16,7 @@ from diffusers import LTX2Pipeline
 
 from pipelines.contract import ModelNotFound
 from pipelines.models.manifest import checked, digest, name_of, verify
+from pipelines.optimize.plan import Plan, name_of_plan, name_of_quantized, prepare, prepare_text
 from pipelines.registry import ModelSpec
 
 _log = logging.getLogger(__name__)
@@ -24,6 +25,9 @@ _TEXT = ("tokenizer", "text_encoder", "connectors")
 _REST = ("scheduler", "transformer", "vae", "audio_vae", "vocoder")
 _TEXT_AT_ONCE_BYTES = 256 * 1024**2
 """Up to this size the text's parts are loaded with the others: later they would keep the first clip waiting for nothing."""
+
+
+_AS_IT_IS = Plan()
 
 
 @dataclass(frozen=True)
@@ -67,24 +71,31 @@ class LTX2Model:
         return min(1024, int(self.text.tokenizer.model_max_length))
 
 
-def load(spec: ModelSpec, device: torch.device, *, text_at_once_bytes: int = _TEXT_AT_ONCE_BYTES) -> LTX2Model:
-    """Load ``spec`` onto ``device`` in its dtype (CPU: float32, the only one that is fast there).
+def load(
+    spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS, text_at_once_bytes: int = _TEXT_AT_ONCE_BYTES
+) -> LTX2Model:
+    """Load ``spec`` onto ``device`` in its dtype (CPU: float32, the only one that is fast there), prepared as ``plan`` says.
 
     A text encoder of more than ``text_at_once_bytes`` is left until it is needed. Raises ``ModelNotFound`` when files are absent
-    or damaged.
+    or damaged, ``InvalidRequest`` for a plan that cannot work here.
     """
     sha256 = fingerprint(spec)
     dtype = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
     pipeline = _parts(spec, dtype, _REST)
     if spec.adapter:
         _fuse(pipeline.transformer, Path(spec.adapter))
+    prepare(pipeline.transformer, plan)
     folder = Path(pipeline.transformer.config._name_or_path).parent  # of a hub id: its snapshot, named by the commit
     revision = None if spec.is_local else folder.name
 
     def text() -> TextParts:
-        return _text_of(_parts(spec, dtype, _TEXT, revision), device)
+        parts = _parts(spec, dtype, _TEXT, revision)
+        prepare_text(parts.text_encoder, parts.connectors, plan)
+        return _text_of(parts, device)
 
-    model = _model(pipeline, spec, _Texts(sha256, _text_fingerprint(spec, folder), text), device)
+    text_sha256 = name_of_quantized(_text_fingerprint(spec, folder), plan.text_quantization)
+    names = _Texts(name_of_plan(sha256, plan), text_sha256, text)
+    model = _model(pipeline, spec, names, device)
     if spec.is_local and sum(file.stat().st_size for file in _text_files(folder)) <= text_at_once_bytes:
         _ = model.text
     return model
@@ -110,6 +121,9 @@ def _parts(spec: ModelSpec, dtype: torch.dtype, wanted: tuple[str, ...], revisio
     others = {name: None for name in inspect.signature(LTX2Pipeline).parameters if name not in wanted}
     try:
         return LTX2Pipeline.from_pretrained(spec.source, dtype=dtype, local_files_only=spec.is_local, revision=revision, **others)
+    except ImportError as error:  # weights that were quantized elsewhere
+        first = str(error).strip().splitlines()[0]
+        raise ModelNotFound(f"{spec.title} is quantized by a library that is not installed: {first}", field="model") from error
     except (OSError, ValueError) as error:
         _log.warning("%s could not be loaded: %s", spec.source, error)
         raise ModelNotFound(_absent(spec), field="model") from error

@@ -26,7 +26,7 @@ import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import TCPStore
 
-from pipelines.contract import DeviceLost, InvalidRequest
+from pipelines.contract import DeviceLost, InvalidRequest, Quantization
 from pipelines.guidance import Branch
 from pipelines.lora.stack import LoraStack
 from pipelines.optimize.blocks import Both
@@ -40,6 +40,7 @@ from pipelines.optimize.parallel.probe import measured
 from pipelines.optimize.parallel.rank import WAIT_S, meet
 from pipelines.optimize.parallel.tensor import split_feed_forwards, weights_of
 from pipelines.optimize.parallel.traffic import Shape
+from pipelines.optimize.plan import Plan
 from pipelines.passes import Latents, Passes
 from pipelines.registry import ModelSpec
 
@@ -49,6 +50,7 @@ SILENCE_S = 20.0
 _START_S = 180.0
 """The same until its first one: several processes that load their libraries at once take their time."""
 _GRACE_S = 10.0
+_AS_IT_IS = Plan()
 _LOST = 70
 """Exit status of a rank 0 that cannot be brought back from an exchange (EX_SOFTWARE)."""
 
@@ -66,7 +68,13 @@ class _Other:
 class Group:
     """The ranks of one model; made before rank 0 loads it, so that all load at the same time."""
 
-    def __init__(self, spec: ModelSpec, devices: Sequence[str], tensor: int = 1) -> None:
+    def __init__(self, spec: ModelSpec, devices: Sequence[str], tensor: int = 1, plan: Plan = _AS_IT_IS) -> None:
+        if tensor > 1 and plan.quantization is not Quantization.NONE:
+            raise InvalidRequest(
+                f"quantization is {plan.quantization.value}, but layers that are split keep their bits: use none, or set "
+                "STUDIO_PARALLEL without tensor.",
+                field="quantization",
+            )
         self.size, self.tensor = len(devices), tensor
         self.is_closed = False
         self._lost: str | None = None
@@ -79,7 +87,8 @@ class Group:
         self._weights = Weights()
         on_cores = devices[0].startswith("cpu")
         threads = max(1, torch.get_num_threads() // self.size) if on_cores else 0
-        self._others = [_start(Join(rank, self.size, devices[rank], spec, tensor, threads)) for rank in range(1, self.size)]
+        joins = [Join(rank, self.size, devices[rank], spec, plan, tensor, threads) for rank in range(1, self.size)]
+        self._others = [_start(join) for join in joins]
         threading.Thread(target=self._listen, daemon=True, name="ranks").start()
 
     def meet(self, model: Any) -> None:

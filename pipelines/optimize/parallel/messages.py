@@ -14,6 +14,7 @@ from pipelines.lora.stack import Strength
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.optimize.parallel.branches import Shares
 from pipelines.optimize.parallel.layout import Layout
+from pipelines.optimize.plan import Plan
 from pipelines.passes import Steering
 from pipelines.registry import ModelSpec
 
@@ -26,6 +27,7 @@ class Join:
     size: int
     device: str
     spec: ModelSpec
+    plan: Plan
     tensor: int
     """Parts that the feed-forwards are split into."""
     threads: int

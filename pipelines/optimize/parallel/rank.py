@@ -73,7 +73,7 @@ class Rank:
         if self._device.type == "cuda":
             torch.cuda.set_device(self._device)
         module, function = join.spec.loader.split(":")
-        model = getattr(importlib.import_module(module), function)(join.spec, self._device)
+        model = getattr(importlib.import_module(module), function)(join.spec, self._device, plan=join.plan)
         self._say(Ready())
         told = self._told.get()
         assert isinstance(told, Meet)

@@ -15,14 +15,16 @@ import pytest
 import torch
 
 from benchmarks.parallel import LARGEST_DIFFERENCE, SIZE, TWIN, denoised, difference, gathered, shared, steering_of
-from pipelines.contract import DeviceLost, InvalidRequest
+from pipelines.contract import DeviceLost, InvalidRequest, Quantization
 from pipelines.guidance import Guidance, Scales
 from pipelines.lora.stack import LoraStack
 from pipelines.models.ltx2 import twin
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.models.ltx2.load import load
 from pipelines.optimize.parallel import group as group_module
+from pipelines.optimize.parallel.group import Group
 from pipelines.optimize.parallel.layout import Layout
+from pipelines.optimize.plan import Plan
 from pipelines.passes import Passes
 from pipelines.registry import spec_from_folder
 
@@ -66,6 +68,20 @@ def test_feed_forwards_split_by_width(folders, tmp_path):
         assert difference(made, expected) <= LARGEST_DIFFERENCE and sent == formula
         inner = [block.ff.net[2].weight.shape[1] for block in whole.transformer.transformer_blocks]
         assert [block.ff.net[2].weight.shape[1] for block in model.transformer.transformer_blocks] == [n // 2 for n in inner]
+
+
+def test_weights_in_fewer_bits_are_the_same_on_every_rank(folders):
+    plan = Plan(Quantization.INT8)
+    expected = {}
+    for bits in (Plan(), plan):
+        model = load(spec_from_folder("twin", folders["2.3"]), torch.device("cpu"), plan=bits)
+        expected[bits] = alone(model, steering_of(model))
+    assert difference(expected[plan], expected[Plan()]) > 100 * LARGEST_DIFFERENCE, "eight bits show"
+    with gathered(folders["2.3"], 2, plan=plan) as (model, group):
+        made, sent, formula = shared(model, group, Layout(branches=2), steering_of(model))
+        assert difference(made, expected[plan]) <= LARGEST_DIFFERENCE and sent == formula
+    with pytest.raises(InvalidRequest, match="quantization is int8, but layers that are split keep their bits"):
+        Group(spec_from_folder("twin", folders["2.3"]), ["cpu", "cpu"], 2, plan)
 
 
 @pytest.mark.slow

@@ -1,0 +1,102 @@
+"""What is applied to a model from outside before it runs, and how that is chosen. Loads no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import gcd, prod
+from typing import Any
+
+from pipelines.contract import Quantization
+
+GROUP = 32
+"""Neighbouring weights that share scale and offset in 4 bits; fewer where a row does not divide by it."""
+_RECIPE = 1
+"""Counts up when the same mode would give other numbers."""
+_LAYERS = re.compile(
+    r"(^|\.)(transformer_blocks|layers)\.\d+\.(.+\.)?"
+    r"(to_[qkv]|to_out\.0|net\.0\.proj|net\.2|[qkvo]_proj|gate_proj|up_proj|down_proj)\.weight$"
+)
+_ROOM = 0.85
+"""Weights may take this share of the memory there is; activations need the rest."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one model is prepared: the bits of its transformer's and of its text encoder's large weights."""
+
+    quantization: Quantization = Quantization.NONE
+    text_quantization: Quantization = Quantization.NONE
+
+
+def name_of_quantized(sha256: str, quantization: Quantization) -> str:
+    """The hash of weights that were ``sha256`` before they were quantized so."""
+    if quantization is Quantization.NONE:
+        return sha256
+    return hashlib.sha256(f"{sha256} {quantization.value} {_RECIPE}".encode()).hexdigest()
+
+
+def name_of_plan(sha256: str, plan: Plan) -> str:
+    """The hash of a model that was ``sha256`` before it was prepared so: another plan makes another clip."""
+    return name_of_quantized(name_of_quantized(sha256, plan.quantization), plan.text_quantization)
+
+
+def prepare(transformer: Any, plan: Plan) -> None:
+    """Everything that a plan does to a transformer whose LoRAs were fused, in this order: quantize."""
+    from pipelines.optimize.quantize import quantize
+
+    quantize(transformer, plan.quantization)
+
+
+def prepare_text(text_encoder: Any, connectors: Any, plan: Plan) -> None:
+    """Everything that a plan does to the parts that read texts."""
+    from pipelines.optimize.quantize import quantize
+
+    for part in (text_encoder, connectors):
+        quantize(part, plan.text_quantization)
+
+
+def is_quantized(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether the weight ``name`` is one of those that modes change: the projections within the blocks.
+
+    Embeddings, norms, adaptive norms, gates, biases, and the first and last layers are few, and small errors there go far.
+    """
+    return len(shape) == 2 and shape[1] % 2 == 0 and _LAYERS.search(name) is not None
+
+
+def held_bytes(name: str, shape: tuple[int, ...], element: int, quantization: Quantization) -> int:
+    """Bytes that the weight ``name`` takes beside an unquantized ``element`` of so many bytes."""
+    count = prod(shape)
+    if quantization in (Quantization.NONE, Quantization.AUTO) or not is_quantized(name, shape):
+        return count * element
+    out, into = shape
+    match quantization:
+        case Quantization.BF16:
+            return 2 * count
+        case Quantization.INT16:
+            return 2 * count + 4 * out
+        case Quantization.FP8:
+            return count + 4 * out
+        case Quantization.INT4:
+            return count // 2 + 4 * count // gcd(into, GROUP)
+        case _:
+            return count + 5 * out
+
+
+def plan_for(asked: Quantization, text: Quantization, weights_bytes: Callable[[Plan], int], room_bytes: int | None) -> Plan:
+    """The plan of a model of which ``asked`` and ``text`` are wanted, where its weights may take some of ``room_bytes``.
+
+    What is left to choose becomes the first of: as it is, 8 bits, 4 bits, that fits; without a known room, as it is.
+    """
+    automatic = Quantization.AUTO
+    choices = (Quantization.NONE, Quantization.INT8, Quantization.INT4)
+    plans = [
+        Plan(each if asked is automatic else asked, each if text is automatic else text)
+        for each in choices
+        if each is Quantization.NONE or automatic in (asked, text)
+    ]
+    if room_bytes is None:
+        return plans[0]
+    return next((plan for plan in plans if weights_bytes(plan) <= _ROOM * room_bytes), plans[-1])

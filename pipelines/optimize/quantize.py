@@ -1,0 +1,148 @@
+"""Weights in fewer bits: each large linear layer of a network replaced or rewritten in place, in one of several modes.
+
+torchao holds and multiplies 8 bits. 16 and 4 bits are a layer of our own: torchao has no 16, and its 4 bits need kernels that
+CPUs and most GPUs lack. That layer restores its weight for every call, so it saves memory and never time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from math import gcd
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.nn.functional import linear
+
+from pipelines.contract import InvalidRequest, Quantization
+from pipelines.optimize.plan import GROUP, is_quantized
+
+
+class _Narrow(nn.Module):
+    """A linear layer whose weight is not held as it is multiplied."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.bias = layer.bias
+
+    def restored(self) -> torch.Tensor:
+        """The weight (out, in) as it is multiplied."""
+        raise NotImplementedError
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x`` (..., in) to (..., out), in the dtype of ``x``."""
+        return linear(x, self.restored().to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
+
+
+class Int16Linear(_Narrow):
+    """Whole numbers of 16 bits, and a scale in float32 for each output channel; symmetric."""
+
+    codes_OI: torch.Tensor
+    scale_O1: torch.Tensor
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__(layer)
+        weight_OI = layer.weight.detach().float()
+        scale_O1 = weight_OI.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny) / 32767
+        self.register_buffer("codes_OI", (weight_OI / scale_O1).round().clamp(-32767, 32767).to(torch.int16))
+        self.register_buffer("scale_O1", scale_O1)
+
+    def restored(self) -> torch.Tensor:
+        """As ``_Narrow``."""
+        return self.codes_OI * self.scale_O1
+
+
+class Int4Linear(_Narrow):
+    """Two weights a byte; 32 neighbours of a row share scale and smallest value (float16): 5 bits a weight in all."""
+
+    codes_OGH: torch.Tensor
+    scale_OG1: torch.Tensor
+    least_OG1: torch.Tensor
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__(layer)
+        group = gcd(layer.in_features, GROUP)
+        grouped_OGS = layer.weight.detach().float().unflatten(1, (-1, group))
+        least, most = grouped_OGS.amin(dim=2, keepdim=True), grouped_OGS.amax(dim=2, keepdim=True)
+        least_OG1, scale_OG1 = least.half(), ((most - least) / 15).clamp(min=1e-7).half()
+        codes = ((grouped_OGS - least_OG1.float()) / scale_OG1.float()).round().clamp(0, 15).to(torch.uint8)
+        self.register_buffer("codes_OGH", codes[..., ::2] | (codes[..., 1::2] << 4))
+        self.register_buffer("scale_OG1", scale_OG1)
+        self.register_buffer("least_OG1", least_OG1)
+
+    def restored(self) -> torch.Tensor:
+        """As ``_Narrow``."""
+        codes_OGS = torch.stack((self.codes_OGH & 15, self.codes_OGH >> 4), dim=-1).flatten(-2)
+        return torch.addcmul(self.least_OG1.float(), codes_OGS, self.scale_OG1.float()).flatten(1)
+
+
+class BfloatLinear(nn.Linear):
+    """Held and multiplied in bfloat16; what goes in and comes out keeps its dtype."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.weight = nn.Parameter(layer.weight.detach().bfloat16(), requires_grad=False)
+        self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().bfloat16(), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x`` (..., in) to (..., out)."""
+        return linear(x.bfloat16(), self.weight, self.bias).to(x.dtype)
+
+
+_OWN = {Quantization.INT16: Int16Linear, Quantization.INT4: Int4Linear, Quantization.BF16: BfloatLinear}
+
+
+@torch.no_grad()
+def quantize(network: nn.Module, quantization: Quantization) -> None:
+    """Change the large linear layers of ``network`` in place. Raises ``InvalidRequest`` for what cannot work here."""
+    assert quantization is not Quantization.AUTO, "a plan has chosen"
+    if quantization is Quantization.NONE:
+        return
+    if quantization in _OWN:
+        for name, layer in [*network.named_modules()]:
+            if _is_meant(layer, name):
+                network.set_submodule(name, _OWN[quantization](cast(nn.Linear, layer)))
+        return
+    config = _torchao(quantization)
+    from torchao.quantization import quantize_
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of deprecations within torch and torchao
+        quantize_(network, config, filter_fn=_is_meant)
+
+
+def weights_bytes(network: nn.Module) -> int:
+    """Bytes of everything that a network holds, quantized or not."""
+    return sum(_size(tensor) for tensor in [*network.parameters(), *network.buffers()])
+
+
+def _is_meant(layer: nn.Module, name: str) -> bool:
+    return isinstance(layer, nn.Linear) and is_quantized(f"{name}.weight", tuple(layer.weight.shape))
+
+
+def _torchao(quantization: Quantization) -> Any:
+    try:
+        from torchao import quantization as torchao
+    except ImportError as error:
+        raise InvalidRequest(
+            f"quantization is {quantization.value}, which needs torchao ({error}): run make studio again, or use int16 or int4.",
+            field="quantization",
+        ) from None
+    match quantization:
+        case Quantization.INT8:
+            return torchao.Int8WeightOnlyConfig()
+        case Quantization.INT8_DYNAMIC:
+            return torchao.Int8DynamicActivationInt8WeightConfig()
+        case _:
+            return torchao.Float8WeightOnlyConfig()
+
+
+def _size(tensor: torch.Tensor) -> int:
+    names = getattr(tensor, "tensor_data_names", None)
+    if names is None:
+        return tensor.numel() * tensor.element_size()
+    optional = getattr(tensor, "optional_tensor_data_names", [])
+    parts = (getattr(tensor, name, None) for name in (*names, *optional))
+    return sum(part.numel() * part.element_size() for part in parts if part is not None)
