@@ -228,7 +228,11 @@ class GridService:
             return Picture(None, _WORDS[cell.job.state], False)
         value = None if metric is None else clip.measurements.get(metric.name)
         text = "" if metric is None else "not measured" if value is None else f"{value:.3g} {metric.unit}"
-        with Image.open(self._library.thumbnail(owner, clip.id)) as face:
+        try:
+            path = self._library.thumbnail(owner, clip.id)
+        except (NotFound, InvalidRequest):  # the clip's file was removed or damaged behind the studio's back
+            return Picture(None, "file missing", False)
+        with Image.open(path) as face:
             return Picture(face.convert("RGB"), text, clip.id == best)
 
 
