@@ -25,7 +25,7 @@ from studio.services.records import Job, JobState, Record, StoredClip
 from studio.storage import clips
 from studio.storage.database import Database
 
-_TIMED_AMONG = 400
+_TIMED_AMONG = 200
 _WORDS = {"queued": "waiting", "running": "being made", "failed": "failed", "cancelled": "cancelled", "done": "deleted"}
 # Named here because inside GridService the word ``list`` is its method.
 _Requests = list[GenerationRequest]
