@@ -5,13 +5,18 @@
   const { api, attempt, toast } = studio;
   let asking = null;
 
-  /* How many times as wide and high clips of a model can be made; empty for a model without an upscaler, or one that is gone. */
-  studio.upscaleFactors = async (model) => {
+  /* The models, asked for once. */
+  studio.models = () => {
     asking ??= api("/models").catch((error) => {
       asking = null;
       throw error;
     });
-    const found = (await asking).find((each) => each.id === model);
+    return asking;
+  };
+
+  /* How many times as wide and high clips of a model can be made; empty for a model without an upscaler, or one that is gone. */
+  studio.upscaleFactors = async (model) => {
+    const found = (await studio.models()).find((each) => each.id === model);
     return (found?.upscale_factors ?? []).filter((factor) => factor > 1);
   };
 

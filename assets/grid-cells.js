@@ -2,10 +2,11 @@
 (() => {
   "use strict";
   const studio = window.studio;
-  const { h, icon, button, api, attempt, words } = studio;
+  const { h, button } = studio;
   const MAIN = ["semantic.match", "sync.offset_ms", "picture.sharpness", "temporal.flicker", "sound.lufs"];
   const SHOWN = 3;
   const STATES = { queued: "waiting", cancelled: "cancelled", deleted: "deleted" };
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
   let heard = null; // the one cell that plays with its sound
 
   const clipOf = (cell) => (cell.job.state === "done" && cell.job.result && !cell.job.result.deleted_at ? cell.job.result : null);
@@ -20,11 +21,14 @@
     return new Map([...bad].map(([id, value]) => [id, { place: order.indexOf(value) + 1, share: most > least ? (most - value) / (most - least) : 1 }]));
   }
 
-  function said(value) {
+  /* A value as the form calls it. */
+  function said(axis, value) {
+    const choice = studio.gridVaried?.find((each) => each.field === axis.field)?.choices.find(([, each]) => each === value);
+    if (choice) return choice[0].split(":")[0];
     if (value === null) return "default";
     return typeof value === "number" ? String(Math.round(1e4 * value) / 1e4) : typeof value === "object" ? "another stack" : value;
   }
-  const heads = (axes, cell) => axes.map((axis) => `${axis.title} ${said(cell.settings[axis.field])}`).join(", ") || "the clip";
+  const heads = (axes, cell) => axes.map((axis) => `${axis.title} ${said(axis, cell.settings[axis.field])}`).join(", ") || "the clip";
 
   /* One cell that is drawn anew only where something about it is new, so that what plays goes on. */
   function mountCell(axes, deeds) {
@@ -59,7 +63,7 @@
       heard = stop;
       play(true);
     });
-    element.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && heard !== stop && play(false));
+    element.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && heard !== stop && !calm.matches && play(false));
     element.addEventListener("pointerleave", () => heard !== stop && stop());
 
     const fill = ({ metric, rank, catalogue, picked, best }) => {
@@ -111,6 +115,7 @@
   }
 
   /* Two axes make a table with heads; one axis, or the order of a measurement, a list that wraps. */
+  const head = (axis, value, scope) => h("th", { scope }, h("span", { title: said(axis, value) }, said(axis, value)));
   function layOut(grid, cells, order) {
     if (grid.axes.length === 2 && !order) {
       const [down, across] = grid.axes, columns = across.values.length;
@@ -119,8 +124,8 @@
         h(
           "table", { class: "xy-table", style: `--columns: ${columns}` },
           h("thead", {}, h("tr", {}, h("td", {}), h("th", { colspan: columns, class: "xy-title" }, across.title)),
-            h("tr", {}, h("th", { class: "xy-title" }, down.title), across.values.map((value) => h("th", { scope: "col" }, h("span", { title: said(value) }, said(value)))))),
-          h("tbody", {}, down.values.map((value, row) => h("tr", {}, h("th", { scope: "row" }, h("span", { title: said(value) }, said(value))),
+            h("tr", {}, h("th", { class: "xy-title" }, down.title), across.values.map((value) => head(across, value, "col")))),
+          h("tbody", {}, down.values.map((value, row) => h("tr", {}, head(down, value, "row"),
             cells.slice(row * columns, (row + 1) * columns).map((cell) => h("td", {}, cell.element))))),
         ),
       );

@@ -97,8 +97,9 @@
     return said[0].toUpperCase() + said.slice(1);
   }
 
-  /* `body` is the form's request; `make` gets what to hand in, and the measurement whose best is kept, if any. */
-  studio.gridSetup = (told, body, catalogue, make) => {
+  /* `body` is the form's request, `judged` what is measured on its clips; `make` gets what to hand in, and the measurement whose best is
+     kept, if any. */
+  studio.gridSetup = (told, body, judged, make) => {
     const settings = settingsOf(told, body);
     const note = h("p", { class: "xy-note", role: "status" });
     const submit = button("Make the grid", "grid", () => press(), { text: true, class: "button primary xy-make", disabled: true });
@@ -112,7 +113,6 @@
     const across = axis("Vary across", settings, body, { first: "seed", changed });
     const down = axis("Vary down", settings, body, { none: true, changed });
     const count = h("input", { type: "number", class: "text", min: "2", max: "16", value: "4", id: "xy-takes", oninput: changed });
-    const judged = catalogue.metrics.filter((metric) => metric.group !== "length" && !metric.name.match(/^sync\.(impact|beat|lip)/));
     const metric = h("select", { class: "text", id: "xy-by" }, judged.map((each) => h("option", { value: each.name, selected: each.name === "semantic.match" }, each.title)));
     const axes = h("div", { class: "xy-axes" }, across.element, down.element);
     const best = h(
@@ -126,6 +126,7 @@
       takes = name !== "Grid";
       [...modes.children].forEach((each) => each.setAttribute("aria-checked", String(each.textContent === name)));
       axes.hidden = takes;
+      rest.hidden = takes;
       best.hidden = !takes;
       submit.lastChild.textContent = takes ? "Make the takes" : "Make the grid";
       changed();
@@ -169,10 +170,10 @@
     across.choose();
     down.choose();
     const shared = body.seed === null ? "all clips share one seed, drawn now, unless you vary it" : `all have the seed ${body.seed}, unless you vary it`;
+    const rest = h("p", { class: "hint" }, `Everything else is as the form says; ${shared}.`);
     return h(
       "div", { class: "xy-setup" },
-      modes, axes, best,
-      h("p", { class: "hint" }, `Everything else is as the form says; ${shared}.`),
+      modes, axes, best, rest,
       h("div", { class: "xy-go" }, note, submit),
     );
   };

@@ -28,9 +28,9 @@
   /* What the form stands for: the server reads it, as for Generate. */
   const formBody = () =>
     new Promise((resolve, reject) => {
-      turn += 1;
+      const mine = (turn += 1);
       waiting = { turn, resolve, reject };
-      setTimeout(reject, PATIENCE_MS, new Failure("The studio does not answer. Check that it is still running, then try again."));
+      setTimeout(() => waiting?.turn === mine && reject(new Failure("The studio does not answer. Check that it is still running, then try again.")), PATIENCE_MS);
       trigger("submit", { turn });
     });
   const answered = (value) => {
@@ -55,14 +55,23 @@
 
   const setUp = () =>
     attempt(async () => {
-      const [body, catalogue] = await Promise.all([formBody(), studio.known()]);
+      const [body, catalogue, models] = await Promise.all([formBody(), studio.known(), studio.models()]);
       grid = null;
       raise();
       await list();
-      main.replaceChildren(studio.gridSetup(told, body, catalogue, make));
+      const judged = measuredOn(catalogue, body, models.find((each) => each.id === body.model));
+      main.replaceChildren(studio.gridSetup(told, body, judged, make));
       fresh.hidden = true;
       main.querySelector("select")?.focus();
     });
+
+  /* The measurements that clips of the form will have. */
+  const measuredOn = (catalogue, body, model) => {
+    const lacking = { video: ["sound", "both"], audio: ["picture", "both"] }[body.modality] ?? [];
+    const isRead = ({ name }) => (name.match(/^semantic\.(clip|siglip)$/) ? name === catalogue.judge : model?.has_vocabulary);
+    const isPart = ({ name }) => /^(length\.|sync\.(impact|beat|lip))/.test(name);
+    return catalogue.metrics.filter((each) => !lacking.includes(each.needs) && !isPart(each) && (each.needs !== "words" || isRead(each)));
+  };
 
   const make = (asked, keepBy) =>
     attempt(async () => {
@@ -240,11 +249,12 @@
   places.grid = (element, ask, props, watch) => {
     const place = element.querySelector(".grid-tool");
     told = JSON.parse(place.dataset.told);
+    studio.gridVaried = told.varied;
     trigger = ask;
     place.replaceChildren(opener);
     watch("value", () => answered(props.value));
     const [, id] = location.hash.match(/^#grid=([0-9a-f]{32})$/) ?? [];
-    if (id) show(id);
+    if (id) show(id).then(look); // a grid that is gone is told, and the button goes on
     else look();
   };
 })();

@@ -166,14 +166,19 @@ def _cell(studio: ReachedGrids, cell: Told, place: int, folder: Path | None) -> 
         return told
     path = None
     if folder is not None:
-        words = "-".join(re.findall(r"\w+", " ".join(f"{_short(name)} {value}" for name, value in cell["settings"].items())))
-        path = folder / f"{place:02d}-{words[:80].strip('-') or 'clip'}.mp4"
+        said = " ".join(f"{_short(name)} {_text(value)}" for name, value in cell["settings"].items())
+        words = "-".join(re.findall(r"[\w.]+", said))[:80].strip("-.") or "clip"
+        path = folder / f"{place:02d}-{words}.mp4"
         _write(path, studio.file(made["id"]))
     return told | {"clip": made["id"], "path": None if path is None else str(path), "measurements": made["measurements"]}
 
 
 def _short(name: str) -> str:
     return name[:11].replace(":", "-") if name.startswith("lora:") else name
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -185,8 +190,8 @@ def _write(path: Path, content: bytes) -> None:
 def _say(told: Told) -> None:
     rows = []
     for cell in told["cells"]:
-        values = [str(value) for value in cell["settings"].values()] or ["-"]
-        where = cell["path"] or cell["clip"] or (cell["error"] or {}).get("message") or ""
+        values = [_text(value)[:60] for value in cell["settings"].values()] or ["-"]
+        where = os.path.relpath(cell["path"]) if cell["path"] else cell["clip"] or (cell["error"] or {}).get("message") or ""
         rows.append((*values, f"{cell['state']}{', the best' if cell['clip'] and cell['clip'] == told['best'] else ''}", where))
     heads: Sequence[str] = [axis["title"] for axis in told["axes"]] or ["-"]
     table((*heads, "state", "clip"), rows, "")

@@ -25,7 +25,7 @@ from studio.services.records import Job, JobState, Record, StoredClip
 from studio.storage import clips
 from studio.storage.database import Database
 
-_TIMED_AMONG = 400
+_TIMED_AMONG = 200
 _WORDS = {"queued": "waiting", "running": "being made", "failed": "failed", "cancelled": "cancelled", "done": "deleted"}
 # Named here because inside GridService the word ``list`` is its method.
 _Requests = list[GenerationRequest]
@@ -228,7 +228,11 @@ class GridService:
             return Picture(None, _WORDS[cell.job.state], False)
         value = None if metric is None else clip.measurements.get(metric.name)
         text = "" if metric is None else "not measured" if value is None else f"{value:.3g} {metric.unit}"
-        with Image.open(self._library.thumbnail(owner, clip.id)) as face:
+        try:
+            path = self._library.thumbnail(owner, clip.id)
+        except (NotFound, InvalidRequest):  # the clip's file was removed or damaged behind the studio's back
+            return Picture(None, "file missing", False)
+        with Image.open(path) as face:
             return Picture(face.convert("RGB"), text, clip.id == best)
 
 

@@ -119,6 +119,13 @@ def test_the_whole_group_is_cancelled(visitor: Visitor) -> None:
     panel = open_tool(visitor, "a ball that nobody waits for", steps=200)
     panel.get_by_label("Values of Seed").fill("1, 2, 3")
     make(panel)
+    assert not visitor.overflows()
+    inside = "form => [...form.children].every(each => each.getBoundingClientRect().right <= form.getBoundingClientRect().right)"
+    panel.get_by_role("button", name="Close").click()
+    expect(visitor.page.locator(".xy-open")).to_have_text("0/3")
+    expect(visitor.page.locator("#cancel")).to_be_visible()
+    assert visitor.page.locator("#actions").evaluate(inside)
+    visitor.page.locator(".xy-open").click()
     panel.locator(".xy-cancel").click()
     await_grid(panel)
     assert [cell["job"]["state"] for cell in newest(visitor)["cells"]] == ["cancelled"] * 3

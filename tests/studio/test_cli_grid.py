@@ -37,7 +37,7 @@ def test_a_grid_is_made_here_with_files_and_a_sheet(run: Run, tmp_path: Path) ->
     assert [axis["title"] for axis in told["axes"]] == ["Picture guidance", "Seed"]
     paths = [Path(cell["path"]) for cell in told["cells"]]
     assert {path.parent for path in paths} == {tmp_path / "clips"} and all(path.stat().st_size > 1000 for path in paths)
-    assert paths[1].name == "02-guidance_scale-1-0-seed-2.mp4"
+    assert paths[1].name == "02-guidance_scale-1-seed-2.mp4"
     assert Image.open(told["sheet"]).width > 2 * 240
     assert only_object(run("restore", str(paths[1]), "--json").stdout)["seed"] == 2
     assert len(only_object(run("library", "--json").stdout)["clips"]) == 4, "they are in the library too"

@@ -145,6 +145,9 @@ def test_a_sheet_of_finished_clips_and_of_others(busy, small):
     clips = [finished(busy, cell.job).result for cell in made.cells]
     busy.library.set_measurements(OWNER, clips[2].id, {"picture.sharpness": 3.0})
     busy.library.delete(OWNER, clips[0].id)
+    busy.library.file(OWNER, clips[3].id).unlink()
+    for still in busy.settings.thumbnails_dir.rglob(f"{clips[3].id}.webp"):
+        still.unlink()
     plain, measured = busy.grids.sheet(OWNER, made.id), busy.grids.sheet(OWNER, made.id, "picture.sharpness")
     assert plain.startswith(b"\x89PNG") and measured.startswith(b"\x89PNG") and plain != measured
     with pytest.raises(InvalidRequest, match="not measured"):
