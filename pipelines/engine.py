@@ -51,6 +51,7 @@ from pipelines.optimize.latent_store import LatentStore, beside
 from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work, is_shortage, thrift_for, widths_of
 from pipelines.optimize.parallel.devices import Devices
 from pipelines.optimize.parallel.group import Group
+from pipelines.optimize.tiling import Decoding, Part, decode_tile
 from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue, ModelSpec
 from pipelines.version import code_version as code_version
@@ -171,6 +172,19 @@ class Engine:
     def spec(self, model_id: str) -> ModelSpec:
         """The model's entry in the catalogue. Raises ``ModelNotFound``."""
         return self._catalogue.get(model_id)
+
+    @property
+    def ranks(self) -> int:
+        """Processes that make a clip together."""
+        return 1 if self._group is None else self._group.size
+
+    def decoded(self, model: Any, work: Decoding) -> Iterator[Part]:
+        """The parts of a picture that is decoded in tiles, here or by all ranks in turns."""
+        if self._group is None:
+            for index in range(len(work.plan.tiles)):
+                yield from decode_tile(model.vae, work, index)
+        else:
+            yield from self._group.decode(model.vae, work)
 
     def judge(self) -> Any:
         """The CLIP or SigLIP model that looks at finished clips; ``None`` where none is set, or the set one cannot be loaded."""

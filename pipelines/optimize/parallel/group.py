@@ -33,13 +33,29 @@ from pipelines.optimize.blocks import Both
 from pipelines.optimize.memory import is_shortage
 from pipelines.optimize.parallel.branches import prefix_of, share_out, step
 from pipelines.optimize.parallel.cost import Machine, Task, Weights, choose
+from pipelines.optimize.parallel.decoding import decode_turn
 from pipelines.optimize.parallel.layout import Layout
 from pipelines.optimize.parallel.link import Links, connect
-from pipelines.optimize.parallel.messages import Begin, End, Failed, Join, Meet, Ready, Sent, Step, Tally, hear, say
+from pipelines.optimize.parallel.messages import (
+    Begin,
+    Decode,
+    End,
+    Failed,
+    Join,
+    Meet,
+    Ready,
+    Sent,
+    Step,
+    Tally,
+    Turn,
+    hear,
+    say,
+)
 from pipelines.optimize.parallel.probe import measured
 from pipelines.optimize.parallel.rank import WAIT_S, meet
 from pipelines.optimize.parallel.tensor import split_feed_forwards, weights_of
 from pipelines.optimize.parallel.traffic import Shape
+from pipelines.optimize.tiling import Decoding, Part
 from pipelines.passes import Latents, Passes
 from pipelines.registry import ModelSpec
 
@@ -68,6 +84,7 @@ class Group:
 
     def __init__(self, spec: ModelSpec, devices: Sequence[str], tensor: int = 1) -> None:
         self.size, self.tensor = len(devices), tensor
+        self._whole = Layout(branches=self.size // tensor, tensor=tensor)
         self.is_closed = False
         self._lost: str | None = None
         self._short = False
@@ -90,7 +107,7 @@ class Group:
             store = TCPStore("127.0.0.1", 0, self.size, True, timeout=timedelta(seconds=WAIT_S), wait_for_workers=False)
             self._tell(Meet(store.port))
             meet(0, self.size, model.device, store)
-            whole = self._connected(Layout(branches=self.size // self.tensor, tensor=self.tensor))
+            whole = self._connected(self._whole)
             self._machine = measured(whole.world, model.device, model.dtype)
             self._weights = weights_of(model.transformer)
             split_feed_forwards(model.transformer, whole.tensor)
@@ -112,8 +129,7 @@ class Group:
         try:
             yield _SharedPasses(alone.model, alone.canvas, alone.steering, self, links, stack)
         finally:
-            with suppress(OSError):  # a rank that is gone by now is met, and told of, at the next use
-                self._tell(End())
+            self._end()
 
     def _chosen(self, alone: Passes) -> Layout:
         assert self._machine is not None, "the ranks have met"
@@ -149,6 +165,20 @@ class Group:
         with self._together():
             self._tell(Step(shares, timestep, passes.stack.progress))
             return step(passes.links, passes, shares, now, timestep)
+
+    def decode(self, vae: Any, work: Decoding) -> Iterator[Part]:
+        """What one process decodes, a tile a rank at a time. Raises ``DeviceLost``."""
+        everyone = self._connected(self._whole).world
+        with self._together():
+            self._tell(Decode(work))
+        try:
+            for first in range(0, len(work.plan.tiles), self.size):
+                with self._together():
+                    self._tell(Turn(first))
+                    made = decode_turn(everyone, vae, work, first)
+                yield from made
+        finally:
+            self._end()
 
     def sent_bytes(self) -> int:
         """What all ranks have sent each other over their links."""
@@ -192,6 +222,10 @@ class Group:
             raise
         finally:
             self._idle.set()
+
+    def _end(self) -> None:
+        with suppress(OSError):  # a rank that is gone by now is met, and told of, at the next use
+            self._tell(End())
 
     def _connected(self, layout: Layout) -> Links:
         if layout not in self._links:

@@ -14,6 +14,7 @@ from pipelines.lora.stack import Strength
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.optimize.parallel.branches import Shares
 from pipelines.optimize.parallel.layout import Layout
+from pipelines.optimize.tiling import Decoding
 from pipelines.passes import Steering
 from pipelines.registry import ModelSpec
 
@@ -59,8 +60,22 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Decode:
+    """To a rank: a picture is decoded from now on."""
+
+    work: Decoding
+
+
+@dataclass(frozen=True)
+class Turn:
+    """To a rank: decode your tile of those that begin with number ``first``."""
+
+    first: int
+
+
+@dataclass(frozen=True)
 class End:
-    """To a rank: the clip is done."""
+    """To a rank: the clip, or the picture, is done."""
 
 
 @dataclass(frozen=True)

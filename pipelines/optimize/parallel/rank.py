@@ -25,9 +25,25 @@ from torch._C._distributed_c10d import TCPStore
 from pipelines.lora.stack import LoraStack
 from pipelines.optimize.memory import is_shortage
 from pipelines.optimize.parallel.branches import step
+from pipelines.optimize.parallel.decoding import decode_turn
 from pipelines.optimize.parallel.layout import Layout
 from pipelines.optimize.parallel.link import Links, connect
-from pipelines.optimize.parallel.messages import Beat, Begin, End, Failed, Join, Meet, Ready, Sent, Step, Tally, hear, say
+from pipelines.optimize.parallel.messages import (
+    Beat,
+    Begin,
+    Decode,
+    End,
+    Failed,
+    Join,
+    Meet,
+    Ready,
+    Sent,
+    Step,
+    Tally,
+    Turn,
+    hear,
+    say,
+)
 from pipelines.optimize.parallel.probe import measured
 from pipelines.optimize.parallel.tensor import split_feed_forwards
 from pipelines.passes import Passes
@@ -90,6 +106,10 @@ class Rank:
                     if clip.layout not in self._links:
                         self._links[clip.layout] = connect(clip.layout, join.rank)
                     self._denoise(model, self._links[clip.layout], clip)
+                case Decode(work):
+                    while isinstance(told := self._told.get(), Turn):
+                        decode_turn(links.world, model.vae, work, told.first)
+                    assert isinstance(told, End)
                 case Tally():
                     self._say(Sent(sum(links.sent_bytes for links in self._links.values() if links)))
 
