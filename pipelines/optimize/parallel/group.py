@@ -17,14 +17,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import TCPStore
 
 from pipelines.contract import DeviceLost, InvalidRequest
 from pipelines.guidance import Branch
@@ -52,7 +51,7 @@ from pipelines.optimize.parallel.messages import (
     say,
 )
 from pipelines.optimize.parallel.probe import measured
-from pipelines.optimize.parallel.rank import WAIT_S, meet
+from pipelines.optimize.parallel.rank import meet
 from pipelines.optimize.parallel.tensor import split_feed_forwards, weights_of
 from pipelines.optimize.parallel.traffic import Shape
 from pipelines.optimize.tiling import Decoding, Part
@@ -65,6 +64,8 @@ SILENCE_S = 20.0
 _START_S = 180.0
 """The same until its first one: several processes that load their libraries at once take their time."""
 _GRACE_S = 10.0
+_LEAVE_S = 30.0
+"""So long may rank 0 go on with what it computes itself before it meets that a rank is gone."""
 _LOST = 70
 """Exit status of a rank 0 that cannot be brought back from an exchange (EX_SOFTWARE)."""
 
@@ -86,6 +87,7 @@ class Group:
         self.size, self.tensor = len(devices), tensor
         self._whole = Layout(branches=self.size // tensor, tensor=tensor)
         self.is_closed = False
+        self._place = TemporaryDirectory(prefix="ranks-")
         self._lost: str | None = None
         self._short = False
         self._gone, self._idle = threading.Event(), threading.Event()
@@ -104,9 +106,8 @@ class Group:
         with self._together():
             for _ in self._others:
                 self._answer(Ready)
-            store = TCPStore("127.0.0.1", 0, self.size, True, timeout=timedelta(seconds=WAIT_S), wait_for_workers=False)
-            self._tell(Meet(store.port))
-            meet(0, self.size, model.device, store)
+            self._tell(Meet(self._place.name))
+            meet(Path(self._place.name), 0, self.size, model.device)
             whole = self._connected(self._whole)
             self._machine = measured(whole.world, model.device, model.dtype)
             self._weights = weights_of(model.transformer)
@@ -201,6 +202,7 @@ class Group:
             other.process.wait()
         if dist.is_initialized():
             dist.destroy_process_group()
+        self._place.cleanup()
 
     @contextmanager
     def _together(self) -> Iterator[None]:
@@ -282,7 +284,7 @@ class Group:
         for each in self._others:
             each.process.kill()
         self._gone.set()
-        if not self._idle.wait(_GRACE_S):
+        if not self._idle.wait(_LEAVE_S):
             os._exit(_LOST)
 
 

@@ -35,9 +35,9 @@ class Join:
 
 @dataclass(frozen=True)
 class Meet:
-    """To a rank: connect to the others, whose meeting point is this port of this machine."""
+    """To a rank: connect to the others; each leaves its address in this folder, so that no port is open to anybody else."""
 
-    port: int
+    folder: str
 
 
 @dataclass(frozen=True)

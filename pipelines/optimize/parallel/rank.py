@@ -16,11 +16,12 @@ import traceback
 from contextlib import ExitStack
 from datetime import timedelta
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import TCPStore
+from torch._C._distributed_c10d import FileStore
 
 from pipelines.lora.stack import LoraStack
 from pipelines.optimize.memory import is_shortage
@@ -53,9 +54,12 @@ WAIT_S = 50.0
 """How long ranks wait for each other in one exchange before they give up."""
 
 
-def meet(rank: int, size: int, device: torch.device, store: TCPStore) -> None:
-    """Connect to the others; all ranks call this at the same time. Source of the order of calls: ``torch.distributed``."""
+def meet(folder: Path, rank: int, size: int, device: torch.device) -> None:
+    """Connect to the others, who leave their addresses in ``folder``; all ranks call this at the same time."""
     backend = "gloo" if device.type == "cpu" else "nccl"
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are on this machine, and nobody else is to listen
+    store = FileStore(str(folder / "addresses"), size)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=WAIT_S))
 
 
@@ -93,8 +97,7 @@ class Rank:
         self._say(Ready())
         told = self._told.get()
         assert isinstance(told, Meet)
-        store = TCPStore("127.0.0.1", told.port, join.size, False, timeout=timedelta(seconds=WAIT_S))
-        meet(join.rank, join.size, self._device, store)
+        meet(Path(told.folder), join.rank, join.size, self._device)
         whole = Layout(branches=join.size // join.tensor, tensor=join.tensor)
         links = self._links[whole] = connect(whole, join.rank)
         assert links is not None, "the whole group has a place for everyone"
