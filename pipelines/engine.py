@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from pipelines.clip_io import FILE_SAMPLE_RATE
+from pipelines.conditioning import TextConditioning, encode_prompt
 from pipelines.contract import (
     AnyRequest,
     Clip,
@@ -144,9 +145,10 @@ class Engine:
             self._loaded.clear()
             if self._group:
                 self._group.close()
-            devices, layout = self._devices.names(), self._devices.layout()
+            devices, layout, reader = self._devices.names(), self._devices.layout(), self._devices.reader()
+            alone = len(devices) == 1 and reader is None
             # The others load while this one does.
-            self._group = Group(spec, devices, layout.tensor if layout else 1) if len(devices) > 1 else None
+            self._group = None if alone else Group(spec, devices, layout.tensor if layout else 1, reader)
             module, function = spec.loader.split(":")
             try:
                 model = getattr(importlib.import_module(module), function)(spec, self.device)
@@ -177,6 +179,12 @@ class Engine:
     def ranks(self) -> int:
         """Processes that make a clip together."""
         return 1 if self._group is None else self._group.size
+
+    def encoded(self, model: Any, text: str) -> TextConditioning:
+        """What the model's encoder and connectors make of ``text``, here or on the device that is there for it."""
+        if self._group is None or not self._group.reads:
+            return encode_prompt(model, text)
+        return self._group.encode(text)
 
     def decoded(self, model: Any, work: Decoding) -> Iterator[Part]:
         """The parts of a picture that is decoded in tiles, here or by all ranks in turns."""

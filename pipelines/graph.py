@@ -56,6 +56,9 @@ class Context(Protocol):
     def passes(self, model: Any, canvas: Any, steering: Any, stack: Any) -> AbstractContextManager[Any]:
         """The transformer calls of one clip (``passes.Passes``), on all devices that are there for it; LoRAs lie in ``stack``."""
 
+    def encoded(self, model: Any, text: str) -> Any:
+        """The ``TextConditioning`` of a text, by whichever device reads them."""
+
     def decoded(self, model: Any, work: Any) -> Iterator[Any]:
         """The parts (``tiling.Part``) of a picture that is decoded in tiles (``tiling.Decoding``), by all ranks."""
 

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from pipelines.conditioning import TextConditioning
 from pipelines.contract import DeviceLost, InvalidRequest
 from pipelines.guidance import Branch
 from pipelines.lora.stack import LoraStack
@@ -38,10 +39,12 @@ from pipelines.optimize.parallel.link import Links, connect
 from pipelines.optimize.parallel.messages import (
     Begin,
     Decode,
+    Encoded,
     End,
     Failed,
     Join,
     Meet,
+    Read,
     Ready,
     Sent,
     Step,
@@ -83,7 +86,7 @@ class _Other:
 class Group:
     """The ranks of one model; made before rank 0 loads it, so that all load at the same time."""
 
-    def __init__(self, spec: ModelSpec, devices: Sequence[str], tensor: int = 1) -> None:
+    def __init__(self, spec: ModelSpec, devices: Sequence[str], tensor: int = 1, reader: str | None = None) -> None:
         self.size, self.tensor = len(devices), tensor
         self._whole = Layout(branches=self.size // tensor, tensor=tensor)
         self.is_closed = False
@@ -98,7 +101,9 @@ class Group:
         self._weights = Weights()
         on_cores = devices[0].startswith("cpu")
         threads = max(1, torch.get_num_threads() // self.size) if on_cores else 0
-        self._others = [_start(Join(rank, self.size, devices[rank], spec, tensor, threads)) for rank in range(1, self.size)]
+        self._ranks = [_start(Join(rank, self.size, devices[rank], spec, tensor, False, threads)) for rank in range(1, self.size)]
+        self._reader = _start(Join(self.size, self.size, reader, spec, 1, True, threads)) if reader else None
+        self._others = [*self._ranks, *([self._reader] if self._reader else [])]
         threading.Thread(target=self._listen, daemon=True, name="ranks").start()
 
     def meet(self, model: Any) -> None:
@@ -181,12 +186,25 @@ class Group:
         finally:
             self._end()
 
+    @property
+    def reads(self) -> bool:
+        """Whether a device is there for texts alone."""
+        return self._reader is not None
+
+    def encode(self, text: str) -> TextConditioning:
+        """What the device for texts makes of one, on the CPU. Raises ``DeviceLost``."""
+        assert self._reader is not None, "there is a device for texts"
+        with self._together():
+            say(self._reader.pipe, Read(text))
+            conditioning: TextConditioning = self._answer(Encoded).conditioning
+            return conditioning
+
     def sent_bytes(self) -> int:
         """What all ranks have sent each other over their links."""
         with self._together():
             self._tell(Tally())
             mine = sum(links.sent_bytes for links in self._links.values())
-            return mine + sum(self._answer(Sent).total for _ in self._others)
+            return mine + sum(self._answer(Sent).total for _ in self._ranks)
 
     def pids(self) -> tuple[int, ...]:
         """Process ids of the other ranks."""
@@ -237,7 +255,7 @@ class Group:
         return self._links[layout]
 
     def _tell(self, message: Any) -> None:
-        for other in self._others:
+        for other in self._ranks:
             say(other.pipe, message)
 
     def _answer(self, kind: type[Any]) -> Any:
@@ -268,7 +286,7 @@ class Group:
                     case Failed(what, is_short):
                         self._short = is_short
                         return self._lose(other, f"failed ({what})")
-                    case Ready() | Sent():
+                    case Ready() | Sent() | Encoded():
                         self._inbox.put(message)
             for other in self._others:
                 if time.monotonic() - signs[other.rank] > SILENCE_S:
@@ -279,7 +297,8 @@ class Group:
         """Say what happened and end the others, which ends what rank 0 waits for; if it does not, end this process."""
         if self.is_closed:
             return
-        self._lost = f"rank {other.rank} of {self.size} on {other.device} {how}"
+        name = "what reads texts" if other is self._reader else f"rank {other.rank} of {self.size}"
+        self._lost = f"{name} on {other.device} {how}"
         _log.error("%s: the group ends, and the job goes back into the queue", self._lost)
         for each in self._others:
             each.process.kill()

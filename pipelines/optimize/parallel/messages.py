@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from pipelines.conditioning import TextConditioning
 from pipelines.lora.file import LoraFile
 from pipelines.lora.stack import Strength
 from pipelines.models.ltx2.latents import Canvas
@@ -29,6 +30,8 @@ class Join:
     spec: ModelSpec
     tensor: int
     """Parts that the feed-forwards are split into."""
+    reads: bool
+    """Whether it loads what reads texts and nothing else, and is no rank."""
     threads: int
     """For torch, where the devices are cores of one machine; 0 leaves it as it is."""
 
@@ -71,6 +74,20 @@ class Turn:
     """To a rank: decode your tile of those that begin with number ``first``."""
 
     first: int
+
+
+@dataclass(frozen=True)
+class Read:
+    """To the process that reads texts: encode one."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """From the process that reads texts: what it made of one."""
+
+    conditioning: TextConditioning
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import FileStore
 
+from pipelines.conditioning import encode_prompt
 from pipelines.lora.stack import LoraStack
 from pipelines.optimize.memory import is_shortage
 from pipelines.optimize.parallel.branches import step
@@ -33,10 +34,12 @@ from pipelines.optimize.parallel.messages import (
     Beat,
     Begin,
     Decode,
+    Encoded,
     End,
     Failed,
     Join,
     Meet,
+    Read,
     Ready,
     Sent,
     Step,
@@ -80,21 +83,32 @@ class Rank:
         threading.Thread(target=self._read, daemon=True, name="read").start()
         threading.Thread(target=self._beat, daemon=True, name="beat").start()
         try:
-            self._work()
+            self._read_texts() if join.reads else self._work()
         except BaseException as error:
             traceback.print_exc()
             self._say(Failed(f"{type(error).__name__}: {error}"[:300], is_shortage(error)))
             raise
 
-    def _work(self) -> None:
+    def _loaded(self, function: str) -> Any:
+        """What this function of the loader's module loads."""
         join = self._join
         if join.threads:
             torch.set_num_threads(join.threads)
         if self._device.type == "cuda":
             torch.cuda.set_device(self._device)
-        module, function = join.spec.loader.split(":")
-        model = getattr(importlib.import_module(module), function)(join.spec, self._device)
+        module = importlib.import_module(join.spec.loader.partition(":")[0])
+        loaded = getattr(module, function)(join.spec, self._device)
         self._say(Ready())
+        return loaded
+
+    def _read_texts(self) -> None:
+        reader = self._loaded("load_reader")
+        while isinstance(told := self._told.get(), Read):
+            self._say(Encoded(encode_prompt(reader, told.text)))
+
+    def _work(self) -> None:
+        join = self._join
+        model = self._loaded(join.spec.loader.partition(":")[2])
         told = self._told.get()
         assert isinstance(told, Meet)
         meet(Path(told.folder), join.rank, join.size, self._device)

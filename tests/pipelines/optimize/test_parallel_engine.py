@@ -7,12 +7,16 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 
 from pipelines.clip_io import read_media
+from pipelines.conditioning import encode_prompt
 from pipelines.contract import DeviceLost, Done, GenerationRequest, InvalidRequest, Progress
 from pipelines.engine import Engine
+from pipelines.models.ltx2.load import load
 from pipelines.optimize.parallel.devices import Devices
-from pipelines.registry import ModelCatalogue
+from pipelines.optimize.parallel.group import Group
+from pipelines.registry import ModelCatalogue, spec_from_folder
 
 
 @pytest.fixture
@@ -52,12 +56,40 @@ def test_a_run_that_is_left_and_a_rank_that_is_lost(engine, catalogue, tmp_path)
     assert isinstance(done, Done) and engine._group.pids() != (lost,)
 
 
+def test_texts_are_read_on_a_device_of_their_own(catalogue, twin_folder, tmp_path):
+    """Bit for bit, and nothing that reads texts is loaded beside the transformer."""
+    spec = spec_from_folder("twin", twin_folder)
+    group = Group(spec, ["cpu"], reader="cpu")
+    try:
+        model = load(spec, torch.device("cpu"), text_at_once_bytes=0)
+        group.meet(model)
+        made = group.encode("a bee").tensors()
+        assert "text" not in vars(model)
+        assert all(torch.equal(each, made[name]) for name, each in encode_prompt(model, "a bee").tensors().items())
+    finally:
+        group.close()
+    elsewhere = Engine(catalogue, media_dir=tmp_path, device=Devices("cpu+cpu", "text"))
+    try:
+        request = request_of(catalogue, width=256)
+        for name, each in (("one", Engine(catalogue, media_dir=tmp_path, device="cpu")), ("two", elsewhere)):
+            *_, done = each.run(request, tmp_path / f"{name}.mp4")
+            assert isinstance(done, Done)
+        assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
+        os.kill(elsewhere._group.pids()[0], signal.SIGKILL)
+        with pytest.raises(DeviceLost, match="what reads texts on cpu was ended by signal 9"):
+            list(elsewhere.run(request_of(catalogue, width=256, prompt="a cat"), tmp_path / "lost.mp4"))
+    finally:
+        elsewhere._group.close()
+
+
 def test_off_works_alone_and_nonsense_is_refused(catalogue, tmp_path):
     alone = Engine(catalogue, media_dir=tmp_path, device=Devices("cpu+cpu", "off"))
     assert isinstance(list(alone.run(request_of(catalogue), tmp_path / "x.mp4"))[-1], Done) and alone.ranks == 1
     for devices, message in (
         (Devices("cpu+cpu", "ulysses=4"), "takes 4 devices, but device names 2"),
         (Devices("cuda:0+cpu"), "different GPUs by number"),
+        (Devices("cpu", "text"), "needs a device for texts alone, but device names one"),
+        (Devices("cpu+cpu+cpu", "text,ulysses=3"), "takes 3 devices, but device names 2"),
         (Devices("cuda:98+cuda:99"), "name those it has"),
     ):
         with pytest.raises(InvalidRequest, match=message):
