@@ -98,6 +98,17 @@ def test_a_picture_is_decoded_in_turns(folders):
 
 
 @pytest.mark.slow
+def test_split_feed_forwards_together_with_all_else(folders):
+    whole = load(spec_from_folder("twin", folders["2.3"]), torch.device("cpu"))
+    steering = steering_of(whole)
+    expected = alone(whole, steering)
+    with gathered(folders["2.3"], 4, tensor=2) as (model, group):
+        for layout in (Layout(branches=2, tensor=2), Layout(ulysses=2, tensor=2), Layout(ring=2, tensor=2), Layout(tensor=2)):
+            made, sent, formula = shared(model, group, layout, steering)
+            assert difference(made, expected) <= LARGEST_DIFFERENCE and sent == formula, layout
+
+
+@pytest.mark.slow
 def test_four_ranks_in_every_combination(folders):
     """Ranks that a layout has no place for wait."""
     with gathered(folders["2.3"], 4) as (model, group):
