@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,14 @@ from pipelines.lora.stack import LoraStack
 from pipelines.models.ltx2 import twin
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.models.ltx2.load import LTX2Model, load
+from pipelines.optimize.memory import PLENTY
 from pipelines.optimize.parallel.branches import prefix_of, share_out
 from pipelines.optimize.parallel.cost import NVLINK, PCIE, Choice, Machine, Task, Weights, choose
 from pipelines.optimize.parallel.group import Group
 from pipelines.optimize.parallel.layout import Layout
 from pipelines.optimize.parallel.traffic import Shape, Stream, step_bytes
 from pipelines.optimize.plan import Plan
+from pipelines.optimize.tiling import Decoding, decode, plan_if_needed, put, tile_shape
 from pipelines.passes import Latents, Passes, Steering
 from pipelines.registry import spec_from_folder
 from pipelines.sampling import denoise, noise, schedule
@@ -62,7 +65,7 @@ def gathered(folder: Path, size: int, tensor: int = 1, plan: Plan | None = None)
     """A model of this process and ``size`` ranks that hold it."""
     spec = spec_from_folder("twin", folder)
     plan = plan or Plan()
-    group = Group(spec, ["cpu"] * size, tensor, plan)
+    group = Group(spec, ["cpu"] * size, tensor, plan=plan)
     try:
         model = load(spec, torch.device("cpu"), plan=plan)
         group.meet(model)
@@ -121,7 +124,25 @@ def kinds() -> dict[str, dict[str, Any]]:
                     if layout.tensor == tensor:
                         made, sent, formula = shared(split, group, layout, steering)
                         figures[name] = {"difference": difference(made, expected), "sent_bytes": sent, "formula_bytes": formula}
+                if tensor == 1:
+                    figures["decoding"] = tiles(split, group)
     return figures
+
+
+def tiles(model: LTX2Model, group: Group) -> dict[str, Any]:
+    """A picture decoded in two tiles by two ranks, beside the same tiles by one; number 1 sends its pixels."""
+    torch.manual_seed(SEED)
+    latents = torch.randn(1, TWIN.latent_channels, 3, 4, 30)
+    plan = plan_if_needed(model.vae.decoder, latents, PLENTY.step_bytes, None, ranks=2)
+    assert plan is not None, "two tiles of so wide a picture are worth it"
+    work, before = Decoding(latents, None, plan, ()), group.sent_bytes()
+    pictures = [torch.zeros(1, 3, 17, 128, 960) for _ in range(2)]
+    for picture, parts in zip(pictures, (group.decode(model.vae, work), decode(model.vae, latents, None, plan)), strict=True):
+        for part in parts:
+            put(part, picture, lambda pixels: pixels)
+    away = float((pictures[0] - pictures[1]).norm() / pictures[1].norm())
+    formula = 4 * prod(tile_shape(model.vae, work, 1))
+    return {"difference": away, "sent_bytes": group.sent_bytes() - before, "formula_bytes": formula}
 
 
 @dataclass(frozen=True)

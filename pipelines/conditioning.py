@@ -14,7 +14,7 @@ from diffusers.video_processor import VideoProcessor
 from PIL import Image
 
 from pipelines.models.ltx2.latents import Canvas, normalize_video, pack_video
-from pipelines.models.ltx2.load import LTX2Model
+from pipelines.models.ltx2.load import LTX2Model, Reader
 from pipelines.optimize.conditioning_cache import Key
 
 _UNHEEDED = 1e-6  # the smallest share of a text: its logarithm has to stay finite in half precision
@@ -65,7 +65,7 @@ class Given:
 
 
 @torch.inference_mode()
-def encode_prompt(model: LTX2Model, text: str) -> TextConditioning:
+def encode_prompt(model: LTX2Model | Reader, text: str) -> TextConditioning:
     """Prompt -> all hidden states of the text encoder -> connectors.
 
     Source: ``LTX2Pipeline._get_gemma_prompt_embeds`` of diffusers 0.42.1 (left padding, every layer's states packed).

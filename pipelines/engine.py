@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from pipelines.clip_io import FILE_SAMPLE_RATE
+from pipelines.conditioning import TextConditioning, encode_prompt
 from pipelines.contract import (
     AnyRequest,
     Clip,
@@ -53,6 +54,7 @@ from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work
 from pipelines.optimize.parallel.devices import Devices
 from pipelines.optimize.parallel.group import Group
 from pipelines.optimize.plan import Plan, plan_for
+from pipelines.optimize.tiling import Decoding, Part, decode_tile
 from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue, ModelSpec
 from pipelines.version import code_version as code_version
@@ -149,10 +151,11 @@ class Engine:
             self._loaded.clear()
             if self._group:
                 self._group.close()
-            devices, layout = self._devices.names(), self._devices.layout()
+            devices, layout, reader = self._devices.names(), self._devices.layout(), self._devices.reader()
+            alone = len(devices) == 1 and reader is None
             # The others load while this one does.
             parts = layout.tensor if layout else 1
-            self._group = Group(spec, devices, parts, key[1]) if len(devices) > 1 else None
+            self._group = None if alone else Group(spec, devices, parts, reader, key[1])
             module, function = spec.loader.split(":")
             load = getattr(importlib.import_module(module), function)
             try:
@@ -189,6 +192,25 @@ class Engine:
     def spec(self, model_id: str) -> ModelSpec:
         """The model's entry in the catalogue. Raises ``ModelNotFound``."""
         return self._catalogue.get(model_id)
+
+    @property
+    def ranks(self) -> int:
+        """Processes that make a clip together."""
+        return 1 if self._group is None else self._group.size
+
+    def encoded(self, model: Any, text: str) -> TextConditioning:
+        """What the model's encoder and connectors make of ``text``, here or on the device that is there for it."""
+        if self._group is None or not self._group.reads:
+            return encode_prompt(model, text)
+        return self._group.encode(text)
+
+    def decoded(self, model: Any, work: Decoding) -> Iterator[Part]:
+        """The parts of a picture that is decoded in tiles, here or by all ranks in turns."""
+        if self._group is None:
+            for index in range(len(work.plan.tiles)):
+                yield from decode_tile(model.vae, work, index)
+        else:
+            yield from self._group.decode(model.vae, work)
 
     def judge(self) -> Any:
         """The CLIP or SigLIP model that looks at finished clips; ``None`` where none is set, or the set one cannot be loaded."""

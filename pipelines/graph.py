@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,10 @@ class Context(Protocol):
     conditionings: ConditioningCache
     latents: LatentStore | None
 
+    @property
+    def ranks(self) -> int:
+        """Processes, each on a device of its own, that make a clip together."""
+
     def model(self, model_id: str) -> Any:
         """The loaded model; loads it first when it is not."""
 
@@ -51,6 +55,12 @@ class Context(Protocol):
 
     def passes(self, model: Any, canvas: Any, steering: Any, stack: Any) -> AbstractContextManager[Any]:
         """The transformer calls of one clip (``passes.Passes``), on all devices that are there for it; LoRAs lie in ``stack``."""
+
+    def encoded(self, model: Any, text: str) -> Any:
+        """The ``TextConditioning`` of a text, by whichever device reads them."""
+
+    def decoded(self, model: Any, work: Any) -> Iterator[Any]:
+        """The parts (``tiling.Part``) of a picture that is decoded in tiles (``tiling.Decoding``), by all ranks."""
 
     def judge(self) -> Any:
         """The model that says whether a picture shows what was asked (``metrics.agreement``); ``None`` where there is none."""

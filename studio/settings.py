@@ -27,7 +27,8 @@ class Settings(BaseSettings):
     """Where models run: auto, cpu, cuda, cuda:1, mps; several separated by commas are shared out to the workers, and several
     joined by + (cuda:0+cuda:1) make each clip of one worker together."""
     parallel: str = "auto"
-    """How joined devices share a clip: auto, off (the first works alone), or degrees such as branches=2,ulysses=2."""
+    """How joined devices share a clip: auto, off (the first works alone), degrees such as branches=2,ulysses=2, or text (the last
+    one reads texts and nothing else)."""
     workers: int = Field(1, ge=0, le=64)
     """Worker processes; each holds a model of its own. 0 only queues."""
     lease_s: float = Field(15.0, gt=0)

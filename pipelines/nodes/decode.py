@@ -36,9 +36,9 @@ class DecodeVideo(Node):
         latents = unpack_video(tokens_BND, canvas).to(model.dtype)
         gauge = gauge_of(model.device)
         free = None if gauge is None else gauge.free()
-        plan = plan_if_needed(model.vae.decoder, latents, context.thrift.step_bytes, free)
+        plan = plan_if_needed(model.vae.decoder, latents, context.thrift.step_bytes, free, context.ranks)
         if plan is not None:
-            return (yield from _streamed(model, denormalize_video(model, latents).to(model.vae.dtype), plan))
+            return (yield from _streamed(context, model, denormalize_video(model, latents).to(model.vae.dtype), plan))
         pixels = decode_video(model, tokens_BND, canvas)
         frames = (pixels * 255).round().to(torch.uint8).cpu().numpy()
         yield Progress("decode picture", 1, 1)
@@ -64,11 +64,12 @@ class DecodeAudio(Node):
         return Sound(samples, model.sample_rate)
 
 
-def _streamed(model: Any, latents_BCFHW: Any, plan: Any) -> Generator[Event, None, Any]:
+def _streamed(context: Context, model: Any, latents_BCFHW: Any, plan: Any) -> Generator[Event, None, Any]:
     """Frames ``[F, H, W, 3]`` uint8, written as they are decoded: the picture is never held in floats as a whole."""
     import torch
 
-    from pipelines.optimize.tiling import decode, put
+    from pipelines.optimize.streaming import draw_noise
+    from pipelines.optimize.tiling import Decoding, put
 
     vae = model.vae
     frames, height, width = latents_BCFHW.shape[2:]
@@ -78,9 +79,9 @@ def _streamed(model: Any, latents_BCFHW: Any, plan: Any) -> Generator[Event, Non
     )
     picture = torch.empty(*size, 3, dtype=torch.uint8)
     timestep = torch.zeros(1, device=model.device, dtype=vae.dtype) if vae.config.timestep_conditioning else None
-    tiles = len(plan.rows) * len(plan.columns)
-    done = 0
-    for part in decode(vae, latents_BCFHW, timestep, plan):
+    noise = draw_noise(vae.decoder, height, width, latents_BCFHW)
+    tiles, done = len(plan.tiles), 0
+    for part in context.decoded(model, Decoding(latents_BCFHW, timestep, plan, noise)):
         put(part, picture.permute(3, 0, 1, 2)[None], lambda pixels: (pixels.float() / 2 + 0.5).clamp(0, 1) * 255)
         done += part.pixels.shape[2]
         yield Progress("decode picture", done, tiles * size[0])

@@ -28,9 +28,9 @@ class EncodePrompt(Node):
 
 def conditioning_of(context: Context, model_id: str, text: str) -> Any:
     """The ``TextConditioning`` of ``text``: the kept one, or a new one, which is kept."""
-    from pipelines.conditioning import TextConditioning, encode_prompt, key_of
+    from pipelines.conditioning import TextConditioning, key_of
 
     model = context.model(model_id)
-    kept = context.conditionings.fetch(key_of(model, text), lambda: encode_prompt(model, text).tensors())
+    kept = context.conditionings.fetch(key_of(model, text), lambda: context.encoded(model, text).tensors())
     video, audio, mask = (kept[name].to(model.device) for name in ("video_BSD", "audio_BSD", "mask_BS"))
     return TextConditioning(video, audio, mask)

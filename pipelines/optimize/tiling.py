@@ -30,6 +30,8 @@ _LARGEST_BYTES = 256 * MIB
 _COST_OF_EXACT = 2.0
 """So many times the cells may be decoded for tiles without any seam."""
 _SHORTEST_MARGIN = 4
+_WORTH_SHARING = 1.2
+"""So much faster has a picture to be that is decoded in tiles by several ranks."""
 _USABLE = 0.85
 """Of the free memory; the rest is for the frames and for what an allocator loses."""
 
@@ -67,6 +69,16 @@ class Plan:
     def is_exact(self) -> bool:
         """Whether the result is that of the whole decoded at once."""
         return self.fade == 0
+
+    @property
+    def tiles(self) -> list[tuple[Span, Span]]:
+        """Rows and columns of each, in the order in which they are laid."""
+        return [(row, column) for row in self.rows for column in self.columns]
+
+    def speedup(self, ranks: int) -> float:
+        """The cells of the whole to those of the busiest of ``ranks`` that take turns with the tiles."""
+        cells = [(row.last - row.first) * (column.last - column.first) for row, column in self.tiles]
+        return self.rows[-1].stop * self.columns[-1].stop / max(sum(cells[rank::ranks]) for rank in range(ranks))
 
 
 @dataclass(frozen=True)
@@ -109,10 +121,12 @@ def largest_bytes(decoder: Any, latents: torch.Tensor) -> int:
     return max(max(layer.inputs, layer.outputs) * layer.frames * layer.side**2 for layer in layers(decoder)) * cells
 
 
-def plan(decoder: Any, latents: torch.Tensor, budget_bytes: int, *, step_bytes: int = _LARGEST_BYTES) -> Plan:
+def plan(
+    decoder: Any, latents: torch.Tensor, budget_bytes: int, *, step_bytes: int = _LARGEST_BYTES, least_tiles: int = 1
+) -> Plan:
     """Tiles and steps for latents ``[B, C, F, H, W]`` that take about ``budget_bytes``; no activation above ``step_bytes``.
 
-    The fewest tiles that fit, with the widest margins; where not even single cells do, those.
+    The fewest tiles that fit, ``least_tiles`` at least, with the widest margins; where not even single cells do, those.
     """
     height, width = latents.shape[-2:]
     far = reach(decoder)
@@ -127,7 +141,7 @@ def plan(decoder: Any, latents: torch.Tensor, budget_bytes: int, *, step_bytes: 
             left = (budget_bytes - held) // _AT_ONCE
             if left >= frame:
                 break
-        if left >= frame or (rows, columns) == (height, width):
+        if (left >= frame and rows * columns >= least_tiles) or (rows, columns) == (height, width):
             cut = rows * columns > 1 and margin < far
             return Plan(*made, margin // 2 if cut else 0, max(frame, min(most, left)))
         if height / rows >= width / columns:
@@ -136,9 +150,16 @@ def plan(decoder: Any, latents: torch.Tensor, budget_bytes: int, *, step_bytes: 
             columns += 1
 
 
-def plan_if_needed(decoder: Any, latents: torch.Tensor, step_bytes: int, free_bytes: int | None) -> Plan | None:
-    """How to decode what at once would make an activation above ``step_bytes`` or not fit what is free; else ``None``."""
+def plan_if_needed(decoder: Any, latents: torch.Tensor, step_bytes: int, free_bytes: int | None, ranks: int = 1) -> Plan | None:
+    """How to decode what at once would make an activation above ``step_bytes`` or not fit what is free; else ``None``.
+
+    Several ``ranks`` get tiles of their own where that is so much faster that it pays.
+    """
     budget = sys.maxsize if free_bytes is None else int(_USABLE * free_bytes)
+    if ranks > 1:
+        shared = plan(decoder, latents, budget, step_bytes=step_bytes, least_tiles=ranks)
+        if shared.speedup(ranks) >= _WORTH_SHARING:
+            return shared
     if largest_bytes(decoder, latents) <= step_bytes and whole_bytes(decoder, latents) <= budget:
         return None
     return plan(decoder, latents, budget, step_bytes=step_bytes)
@@ -155,23 +176,56 @@ def streamed_bytes(decoder: Any, latents: torch.Tensor, height: int, width: int)
 @torch.inference_mode()
 def decode(vae: Any, latents_BCFHW: torch.Tensor, timestep: torch.Tensor | None, tiles: Plan) -> Iterator[Part]:
     """What ``vae.decode(latents, timestep)`` gives untiled, in parts; ``put`` lays them into a picture in this order."""
-    decoder, scale = vae.decoder, vae.spatial_compression_ratio
     height, width = latents_BCFHW.shape[-2:]
-    noise = draw_noise(decoder, height, width, latents_BCFHW)
-    for row in tiles.rows:
-        for column in tiles.columns:
-            window = Window(row.first, row.last, column.first, column.last, height, width)
-            steps = Steps(tiles.step_bytes, bool(decoder.is_causal), crop_noise(noise, window))
-            cut = latents_BCFHW[..., row.first : row.last, column.first : column.last]
-            rise = None if tiles.is_exact else (_rise(row, tiles.fade, scale), _rise(column, tiles.fade, scale))
-            top, down = _kept(row, height, tiles.fade, scale)
-            left, right = _kept(column, width, tiles.fade, scale)
-            frame = 0
-            for pixels in stream(decoder, cut, timestep, steps):
-                kept = pixels[..., top - scale * row.first : down - scale * row.first, :]
-                kept = kept[..., left - scale * column.first : right - scale * column.first]
-                yield Part(kept, frame, top, left, rise)
-                frame += pixels.shape[2]
+    noise = draw_noise(vae.decoder, height, width, latents_BCFHW)
+    for index in range(len(tiles.tiles)):
+        yield from decode_tile(vae, Decoding(latents_BCFHW, timestep, tiles, noise), index)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What is decoded, how, and with which noise (``draw_noise``)."""
+
+    latents_BCFHW: torch.Tensor
+    timestep: torch.Tensor | None
+    plan: Plan
+    noise: tuple[torch.Tensor, ...]
+
+
+@torch.inference_mode()
+def decode_tile(vae: Any, work: Decoding, index: int) -> Iterator[Part]:
+    """The parts of one tile of ``work.plan.tiles``."""
+    decoder, scale, tiles = vae.decoder, vae.spatial_compression_ratio, work.plan
+    height, width = work.latents_BCFHW.shape[-2:]
+    row, column = tiles.tiles[index]
+    window = Window(row.first, row.last, column.first, column.last, height, width)
+    steps = Steps(tiles.step_bytes, bool(decoder.is_causal), crop_noise(work.noise, window))
+    cut = work.latents_BCFHW[..., row.first : row.last, column.first : column.last]
+    top, left, rise = corner(vae, work, index)
+    *_, tall, wide = tile_shape(vae, work, index)
+    frame = 0
+    for pixels in stream(decoder, cut, work.timestep, steps):
+        above, before = top - scale * row.first, left - scale * column.first
+        yield Part(pixels[..., above : above + tall, before : before + wide], frame, top, left, rise)
+        frame += pixels.shape[2]
+
+
+def corner(vae: Any, work: Decoding, index: int) -> tuple[int, int, tuple[torch.Tensor, torch.Tensor] | None]:
+    """The pixel of the picture where a tile's kept pixels begin, and how these rise."""
+    row, column = work.plan.tiles[index]
+    height, width = work.latents_BCFHW.shape[-2:]
+    scale, fade = vae.spatial_compression_ratio, work.plan.fade
+    rise = None if work.plan.is_exact else (_rise(row, fade, scale), _rise(column, fade, scale))
+    return _kept(row, height, fade, scale)[0], _kept(column, width, fade, scale)[0], rise
+
+
+def tile_shape(vae: Any, work: Decoding, index: int) -> tuple[int, ...]:
+    """Of the pixels ``[B, 3, F, H, W]`` that all parts of a tile hold together."""
+    batch, _, frames, height, width = work.latents_BCFHW.shape
+    row, column = work.plan.tiles[index]
+    scale, fade = vae.spatial_compression_ratio, work.plan.fade
+    (top, down), (left, right) = _kept(row, height, fade, scale), _kept(column, width, fade, scale)
+    return batch, 3, (frames - 1) * vae.temporal_compression_ratio + 1, down - top, right - left
 
 
 def put(part: Part, picture: torch.Tensor, finish: Callable[[torch.Tensor], torch.Tensor]) -> None:

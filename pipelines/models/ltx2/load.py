@@ -40,6 +40,19 @@ class TextParts:
 
 
 @dataclass(frozen=True)
+class Reader:
+    """What reads texts, on a device of its own."""
+
+    text: TextParts
+    device: torch.device
+
+    @property
+    def max_prompt_tokens(self) -> int:
+        """As of ``LTX2Model``."""
+        return _max_prompt_tokens(self.text)
+
+
+@dataclass(frozen=True)
 class LTX2Model:
     """The loaded parts of one model on one device; ``sha256`` names exactly these weights, ``text_sha256`` the text's parts."""
 
@@ -68,7 +81,15 @@ class LTX2Model:
     @property
     def max_prompt_tokens(self) -> int:
         """Length that prompts are padded to; LTX-2 was trained at 1024, small encoders say less."""
-        return min(1024, int(self.text.tokenizer.model_max_length))
+        return _max_prompt_tokens(self.text)
+
+
+def load_reader(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Reader:
+    """The parts of ``spec`` that read texts, alone, prepared as ``plan`` says. Raises ``ModelNotFound``."""
+    dtype = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
+    parts = _parts(spec, dtype, _TEXT)
+    prepare_text(parts.text_encoder, parts.connectors, plan)
+    return Reader(_text_of(parts, device), device)
 
 
 def load(
@@ -105,6 +126,10 @@ def from_pipeline(pipeline: LTX2Pipeline, spec: ModelSpec, *, sha256: str, devic
     """The parts of a complete diffusers pipeline as our value, moved to ``device`` and frozen for inference."""
     text = _text_of(pipeline, device)
     return _model(pipeline, spec, _Texts(sha256, sha256, lambda: text), device)
+
+
+def _max_prompt_tokens(text: TextParts) -> int:
+    return min(1024, int(text.tokenizer.model_max_length))
 
 
 @dataclass(frozen=True)

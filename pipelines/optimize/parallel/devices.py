@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.contract import InvalidRequest
-from pipelines.optimize.parallel.layout import AUTO, OFF, Layout, read_devices, read_layout
+from pipelines.optimize.parallel.layout import AUTO, OFF, TEXT, Layout, read_devices, read_layout
 
 
 @dataclass(frozen=True)
@@ -21,23 +21,45 @@ class Devices:
         return self.device.split("+")[0].strip()
 
     def names(self) -> tuple[str, ...]:
-        """All that share a clip, one where ``parallel`` is off.
+        """All that share the transformer's work, one where ``parallel`` is off.
 
         Raises ``InvalidRequest`` where the settings do not agree or the machine has no such devices.
         """
+        devices = self._present()
+        return devices[:-1] if self._has_reader else devices
+
+    def reader(self) -> str | None:
+        """The device that does nothing but read texts; ``None`` where the first reads them. Raises as ``names``."""
+        return self._present()[-1] if self._has_reader else None
+
+    def layout(self) -> Layout | None:
+        """The layout that is asked for; ``None`` where it is to be chosen."""
+        return read_layout(self._shared, len(self.names()))
+
+    @property
+    def _has_reader(self) -> bool:
+        return TEXT in self.parallel.split(",")
+
+    @property
+    def _shared(self) -> str:
+        """How the others share a clip."""
+        return ",".join(part for part in self.parallel.split(",") if part != TEXT) or AUTO
+
+    def _present(self) -> tuple[str, ...]:
         devices = read_devices(self.device)
+        if self._has_reader and len(devices) == 1:
+            raise InvalidRequest(
+                f"parallel is {self.parallel!r}, which needs a device for texts alone, but device names one: name two or more.",
+                field="parallel",
+            )
         if self.parallel == OFF or len(devices) == 1:
             return devices[:1]
         import torch  # what starts worker processes reads these settings without it
 
-        read_layout(self.parallel, len(devices))
+        read_layout(self._shared, len(devices) - self._has_reader)
         found = torch.cuda.device_count()
         missing = [each for each in devices if each.startswith("cuda:") and int(each[5:]) >= found]
         if missing:
             there = f"this machine has {found} CUDA GPU{'s' * (found != 1)}"
             raise InvalidRequest(f"device names {' and '.join(missing)}, but {there}: name those it has.", field="device")
         return devices
-
-    def layout(self) -> Layout | None:
-        """The layout that is asked for; ``None`` where it is to be chosen."""
-        return read_layout(self.parallel, len(self.names()))

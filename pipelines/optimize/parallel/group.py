@@ -17,15 +17,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import TCPStore
 
+from pipelines.conditioning import TextConditioning
 from pipelines.contract import DeviceLost, InvalidRequest, Quantization
 from pipelines.guidance import Branch
 from pipelines.lora.stack import LoraStack
@@ -33,14 +33,32 @@ from pipelines.optimize.blocks import Both
 from pipelines.optimize.memory import is_shortage
 from pipelines.optimize.parallel.branches import prefix_of, share_out, step
 from pipelines.optimize.parallel.cost import Machine, Task, Weights, choose
+from pipelines.optimize.parallel.decoding import decode_turn
 from pipelines.optimize.parallel.layout import Layout
 from pipelines.optimize.parallel.link import Links, connect
-from pipelines.optimize.parallel.messages import Begin, End, Failed, Join, Meet, Ready, Sent, Step, Tally, hear, say
+from pipelines.optimize.parallel.messages import (
+    Begin,
+    Decode,
+    Encoded,
+    End,
+    Failed,
+    Join,
+    Meet,
+    Read,
+    Ready,
+    Sent,
+    Step,
+    Tally,
+    Turn,
+    hear,
+    say,
+)
 from pipelines.optimize.parallel.probe import measured
-from pipelines.optimize.parallel.rank import WAIT_S, meet
+from pipelines.optimize.parallel.rank import meet
 from pipelines.optimize.parallel.tensor import split_feed_forwards, weights_of
 from pipelines.optimize.parallel.traffic import Shape
 from pipelines.optimize.plan import Plan
+from pipelines.optimize.tiling import Decoding, Part
 from pipelines.passes import Latents, Passes
 from pipelines.registry import ModelSpec
 
@@ -51,6 +69,8 @@ _START_S = 180.0
 """The same until its first one: several processes that load their libraries at once take their time."""
 _GRACE_S = 10.0
 _AS_IT_IS = Plan()
+_LEAVE_S = 30.0
+"""So long may rank 0 go on with what it computes itself before it meets that a rank is gone."""
 _LOST = 70
 """Exit status of a rank 0 that cannot be brought back from an exchange (EX_SOFTWARE)."""
 
@@ -68,7 +88,9 @@ class _Other:
 class Group:
     """The ranks of one model; made before rank 0 loads it, so that all load at the same time."""
 
-    def __init__(self, spec: ModelSpec, devices: Sequence[str], tensor: int = 1, plan: Plan = _AS_IT_IS) -> None:
+    def __init__(
+        self, spec: ModelSpec, devices: Sequence[str], tensor: int = 1, reader: str | None = None, plan: Plan = _AS_IT_IS
+    ) -> None:
         if tensor > 1 and plan.quantization is not Quantization.NONE:
             raise InvalidRequest(
                 f"quantization is {plan.quantization.value}, but layers that are split keep their bits: use none, or set "
@@ -76,7 +98,9 @@ class Group:
                 field="quantization",
             )
         self.size, self.tensor = len(devices), tensor
+        self._whole = Layout(branches=self.size // tensor, tensor=tensor)
         self.is_closed = False
+        self._place = TemporaryDirectory(prefix="ranks-")
         self._lost: str | None = None
         self._short = False
         self._gone, self._idle = threading.Event(), threading.Event()
@@ -87,8 +111,13 @@ class Group:
         self._weights = Weights()
         on_cores = devices[0].startswith("cpu")
         threads = max(1, torch.get_num_threads() // self.size) if on_cores else 0
-        joins = [Join(rank, self.size, devices[rank], spec, plan, tensor, threads) for rank in range(1, self.size)]
-        self._others = [_start(join) for join in joins]
+
+        def join(rank: int, device: str, parts: int, *, reads: bool) -> Join:
+            return Join(rank, self.size, device, spec, plan, parts, reads, threads)
+
+        self._ranks = [_start(join(rank, devices[rank], tensor, reads=False)) for rank in range(1, self.size)]
+        self._reader = _start(join(self.size, reader, 1, reads=True)) if reader else None
+        self._others = [*self._ranks, *([self._reader] if self._reader else [])]
         threading.Thread(target=self._listen, daemon=True, name="ranks").start()
 
     def meet(self, model: Any) -> None:
@@ -96,10 +125,9 @@ class Group:
         with self._together():
             for _ in self._others:
                 self._answer(Ready)
-            store = TCPStore("127.0.0.1", 0, self.size, True, timeout=timedelta(seconds=WAIT_S), wait_for_workers=False)
-            self._tell(Meet(store.port))
-            meet(0, self.size, model.device, store)
-            whole = self._connected(Layout(branches=self.size // self.tensor, tensor=self.tensor))
+            self._tell(Meet(self._place.name))
+            meet(Path(self._place.name), 0, self.size, model.device)
+            whole = self._connected(self._whole)
             self._machine = measured(whole.world, model.device, model.dtype)
             self._weights = weights_of(model.transformer)
             split_feed_forwards(model.transformer, whole.tensor)
@@ -121,8 +149,7 @@ class Group:
         try:
             yield _SharedPasses(alone.model, alone.canvas, alone.steering, self, links, stack)
         finally:
-            with suppress(OSError):  # a rank that is gone by now is met, and told of, at the next use
-                self._tell(End())
+            self._end()
 
     def _chosen(self, alone: Passes) -> Layout:
         assert self._machine is not None, "the ranks have met"
@@ -159,12 +186,39 @@ class Group:
             self._tell(Step(shares, timestep, passes.stack.progress))
             return step(passes.links, passes, shares, now, timestep)
 
+    def decode(self, vae: Any, work: Decoding) -> Iterator[Part]:
+        """What one process decodes, a tile a rank at a time. Raises ``DeviceLost``."""
+        everyone = self._connected(self._whole).world
+        with self._together():
+            self._tell(Decode(work))
+        try:
+            for first in range(0, len(work.plan.tiles), self.size):
+                with self._together():
+                    self._tell(Turn(first))
+                    made = decode_turn(everyone, vae, work, first)
+                yield from made
+        finally:
+            self._end()
+
+    @property
+    def reads(self) -> bool:
+        """Whether a device is there for texts alone."""
+        return self._reader is not None
+
+    def encode(self, text: str) -> TextConditioning:
+        """What the device for texts makes of one, on the CPU. Raises ``DeviceLost``."""
+        assert self._reader is not None, "there is a device for texts"
+        with self._together():
+            say(self._reader.pipe, Read(text))
+            conditioning: TextConditioning = self._answer(Encoded).conditioning
+            return conditioning
+
     def sent_bytes(self) -> int:
         """What all ranks have sent each other over their links."""
         with self._together():
             self._tell(Tally())
             mine = sum(links.sent_bytes for links in self._links.values())
-            return mine + sum(self._answer(Sent).total for _ in self._others)
+            return mine + sum(self._answer(Sent).total for _ in self._ranks)
 
     def pids(self) -> tuple[int, ...]:
         """Process ids of the other ranks."""
@@ -180,6 +234,7 @@ class Group:
             other.process.wait()
         if dist.is_initialized():
             dist.destroy_process_group()
+        self._place.cleanup()
 
     @contextmanager
     def _together(self) -> Iterator[None]:
@@ -202,6 +257,10 @@ class Group:
         finally:
             self._idle.set()
 
+    def _end(self) -> None:
+        with suppress(OSError):  # a rank that is gone by now is met, and told of, at the next use
+            self._tell(End())
+
     def _connected(self, layout: Layout) -> Links:
         if layout not in self._links:
             links = connect(layout, 0)
@@ -210,7 +269,7 @@ class Group:
         return self._links[layout]
 
     def _tell(self, message: Any) -> None:
-        for other in self._others:
+        for other in self._ranks:
             say(other.pipe, message)
 
     def _answer(self, kind: type[Any]) -> Any:
@@ -241,7 +300,7 @@ class Group:
                     case Failed(what, is_short):
                         self._short = is_short
                         return self._lose(other, f"failed ({what})")
-                    case Ready() | Sent():
+                    case Ready() | Sent() | Encoded():
                         self._inbox.put(message)
             for other in self._others:
                 if time.monotonic() - signs[other.rank] > SILENCE_S:
@@ -252,12 +311,13 @@ class Group:
         """Say what happened and end the others, which ends what rank 0 waits for; if it does not, end this process."""
         if self.is_closed:
             return
-        self._lost = f"rank {other.rank} of {self.size} on {other.device} {how}"
+        name = "what reads texts" if other is self._reader else f"rank {other.rank} of {self.size}"
+        self._lost = f"{name} on {other.device} {how}"
         _log.error("%s: the group ends, and the job goes back into the queue", self._lost)
         for each in self._others:
             each.process.kill()
         self._gone.set()
-        if not self._idle.wait(_GRACE_S):
+        if not self._idle.wait(_LEAVE_S):
             os._exit(_LOST)
 
 

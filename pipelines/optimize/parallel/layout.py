@@ -61,7 +61,7 @@ class Place:
     tensor: int
 
 
-AUTO, OFF = "auto", "off"
+AUTO, OFF, TEXT = "auto", "off", "text"
 
 
 def read_layout(text: str, size: int) -> Layout | None:
@@ -79,7 +79,7 @@ def read_layout(text: str, size: int) -> Layout | None:
         name, _, degree = (each.strip() for each in part.partition("="))
         if name not in names or not degree.isdecimal() or int(degree) < 1 or name in degrees:
             raise InvalidRequest(
-                f"parallel is {text!r}: say auto, off, or degrees of {', '.join(names)}, such as branches=2,ulysses=2.",
+                f"parallel is {text!r}: say auto, off, text, or degrees of {', '.join(names)}, such as branches=2,ulysses=2.",
                 field="parallel",
             )
         degrees[name] = int(degree)

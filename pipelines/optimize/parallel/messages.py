@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
+from pipelines.conditioning import TextConditioning
 from pipelines.lora.file import LoraFile
 from pipelines.lora.stack import Strength
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.optimize.parallel.branches import Shares
 from pipelines.optimize.parallel.layout import Layout
 from pipelines.optimize.plan import Plan
+from pipelines.optimize.tiling import Decoding
 from pipelines.passes import Steering
 from pipelines.registry import ModelSpec
 
@@ -30,15 +32,17 @@ class Join:
     plan: Plan
     tensor: int
     """Parts that the feed-forwards are split into."""
+    reads: bool
+    """Whether it loads what reads texts and nothing else, and is no rank."""
     threads: int
     """For torch, where the devices are cores of one machine; 0 leaves it as it is."""
 
 
 @dataclass(frozen=True)
 class Meet:
-    """To a rank: connect to the others, whose meeting point is this port of this machine."""
+    """To a rank: connect to the others; each leaves its address in this folder, so that no port is open to anybody else."""
 
-    port: int
+    folder: str
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,36 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Decode:
+    """To a rank: a picture is decoded from now on."""
+
+    work: Decoding
+
+
+@dataclass(frozen=True)
+class Turn:
+    """To a rank: decode your tile of those that begin with number ``first``."""
+
+    first: int
+
+
+@dataclass(frozen=True)
+class Read:
+    """To the process that reads texts: encode one."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """From the process that reads texts: what it made of one."""
+
+    conditioning: TextConditioning
+
+
+@dataclass(frozen=True)
 class End:
-    """To a rank: the clip is done."""
+    """To a rank: the clip, or the picture, is done."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def measured(link: Link, device: torch.device, dtype: torch.dtype) -> Machine:
     exchange_s = _quickest(lambda: link.exchange([part] * link.size, [part.shape] * link.size), device)
     product_s = _quickest(lambda: square @ square, device)
     memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else float("inf")
-    return Machine(_SUSTAINED * 2 * len(square) ** 3 / product_s, sent / exchange_s, memory_bytes=memory)
+    return Machine(_SUSTAINED * 2 * len(square) ** 3 / product_s, max(1, sent) / exchange_s, memory_bytes=memory)
 
 
 def _quickest(call: Callable[[], object], device: torch.device) -> float:

@@ -16,18 +16,38 @@ import traceback
 from contextlib import ExitStack
 from datetime import timedelta
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import TCPStore
+from torch._C._distributed_c10d import FileStore
 
+from pipelines.conditioning import encode_prompt
 from pipelines.lora.stack import LoraStack
 from pipelines.optimize.memory import is_shortage
 from pipelines.optimize.parallel.branches import step
+from pipelines.optimize.parallel.decoding import decode_turn
 from pipelines.optimize.parallel.layout import Layout
 from pipelines.optimize.parallel.link import Links, connect
-from pipelines.optimize.parallel.messages import Beat, Begin, End, Failed, Join, Meet, Ready, Sent, Step, Tally, hear, say
+from pipelines.optimize.parallel.messages import (
+    Beat,
+    Begin,
+    Decode,
+    Encoded,
+    End,
+    Failed,
+    Join,
+    Meet,
+    Read,
+    Ready,
+    Sent,
+    Step,
+    Tally,
+    Turn,
+    hear,
+    say,
+)
 from pipelines.optimize.parallel.probe import measured
 from pipelines.optimize.parallel.tensor import split_feed_forwards
 from pipelines.passes import Passes
@@ -37,9 +57,12 @@ WAIT_S = 50.0
 """How long ranks wait for each other in one exchange before they give up."""
 
 
-def meet(rank: int, size: int, device: torch.device, store: TCPStore) -> None:
-    """Connect to the others; all ranks call this at the same time. Source of the order of calls: ``torch.distributed``."""
+def meet(folder: Path, rank: int, size: int, device: torch.device) -> None:
+    """Connect to the others, who leave their addresses in ``folder``; all ranks call this at the same time."""
     backend = "gloo" if device.type == "cpu" else "nccl"
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are on this machine, and nobody else is to listen
+    store = FileStore(str(folder / "addresses"), size)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=WAIT_S))
 
 
@@ -60,25 +83,35 @@ class Rank:
         threading.Thread(target=self._read, daemon=True, name="read").start()
         threading.Thread(target=self._beat, daemon=True, name="beat").start()
         try:
-            self._work()
+            self._read_texts() if join.reads else self._work()
         except BaseException as error:
             traceback.print_exc()
             self._say(Failed(f"{type(error).__name__}: {error}"[:300], is_shortage(error)))
             raise
 
-    def _work(self) -> None:
+    def _loaded(self, function: str) -> Any:
+        """What this function of the loader's module loads."""
         join = self._join
         if join.threads:
             torch.set_num_threads(join.threads)
         if self._device.type == "cuda":
             torch.cuda.set_device(self._device)
-        module, function = join.spec.loader.split(":")
-        model = getattr(importlib.import_module(module), function)(join.spec, self._device, plan=join.plan)
+        module = importlib.import_module(join.spec.loader.partition(":")[0])
+        loaded = getattr(module, function)(join.spec, self._device, plan=join.plan)
         self._say(Ready())
+        return loaded
+
+    def _read_texts(self) -> None:
+        reader = self._loaded("load_reader")
+        while isinstance(told := self._told.get(), Read):
+            self._say(Encoded(encode_prompt(reader, told.text)))
+
+    def _work(self) -> None:
+        join = self._join
+        model = self._loaded(join.spec.loader.partition(":")[2])
         told = self._told.get()
         assert isinstance(told, Meet)
-        store = TCPStore("127.0.0.1", told.port, join.size, False, timeout=timedelta(seconds=WAIT_S))
-        meet(join.rank, join.size, self._device, store)
+        meet(Path(told.folder), join.rank, join.size, self._device)
         whole = Layout(branches=join.size // join.tensor, tensor=join.tensor)
         links = self._links[whole] = connect(whole, join.rank)
         assert links is not None, "the whole group has a place for everyone"
@@ -90,6 +123,10 @@ class Rank:
                     if clip.layout not in self._links:
                         self._links[clip.layout] = connect(clip.layout, join.rank)
                     self._denoise(model, self._links[clip.layout], clip)
+                case Decode(work):
+                    while isinstance(told := self._told.get(), Turn):
+                        decode_turn(links.world, model.vae, work, told.first)
+                    assert isinstance(told, End)
                 case Tally():
                     self._say(Sent(sum(links.sent_bytes for links in self._links.values() if links)))
 

@@ -241,6 +241,9 @@ class Running:
     def __init__(self, model, conditionings: ConditioningCache) -> None:
         self.loaded, self.conditionings = model, conditionings
 
+    def encoded(self, model, text: str):
+        return encode_prompt(model, text)
+
     def model(self, model_id: str):
         return self.loaded
 

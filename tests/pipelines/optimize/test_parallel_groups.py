@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import psutil
@@ -21,10 +22,13 @@ from pipelines.lora.stack import LoraStack
 from pipelines.models.ltx2 import twin
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.models.ltx2.load import load
+from pipelines.optimize.memory import PLENTY
 from pipelines.optimize.parallel import group as group_module
 from pipelines.optimize.parallel.group import Group
 from pipelines.optimize.parallel.layout import Layout
 from pipelines.optimize.plan import Plan
+from pipelines.optimize.tiling import Decoding, decode, plan_if_needed, put, tile_shape
+from pipelines.optimize.tiling import plan as tile_plan
 from pipelines.passes import Passes
 from pipelines.registry import spec_from_folder
 
@@ -81,7 +85,43 @@ def test_weights_in_fewer_bits_are_the_same_on_every_rank(folders):
         made, sent, formula = shared(model, group, Layout(branches=2), steering_of(model))
         assert difference(made, expected[plan]) <= LARGEST_DIFFERENCE and sent == formula
     with pytest.raises(InvalidRequest, match="quantization is int8, but layers that are split keep their bits"):
-        Group(spec_from_folder("twin", folders["2.3"]), ["cpu", "cpu"], 2, plan)
+        Group(spec_from_folder("twin", folders["2.3"]), ["cpu", "cpu"], 2, plan=plan)
+
+
+def test_a_picture_is_decoded_in_turns(folders):
+    """Bit for bit what one process makes of the same tiles, an odd number of them; and a run that is left in between."""
+    with gathered(folders["2.3"], 2) as (model, group):
+        torch.manual_seed(2)
+        latents = torch.randn(1, 8, 3, 4, 30)
+        plan = plan_if_needed(model.vae.decoder, latents, PLENTY.step_bytes, None, ranks=2)
+        assert plan is not None and len(plan.tiles) == 2 and plan.speedup(2) >= 1.2
+        odd = tile_plan(model.vae.decoder, latents, 1 << 40, least_tiles=3)
+        assert len(odd.tiles) == 3
+        for tiles in (plan, odd):
+            work = Decoding(latents, None, tiles, ())
+            before = group.sent_bytes()
+            made, expected = (torch.full((1, 3, 17, 128, 960), torch.nan) for _ in range(2))
+            for picture, parts in ((made, group.decode(model.vae, work)), (expected, decode(model.vae, latents, None, tiles))):
+                for part in parts:
+                    put(part, picture, lambda pixels: pixels)
+            assert torch.equal(made, expected) and not made.isnan().any()
+            assert group.sent_bytes() - before == 4 * prod(tile_shape(model.vae, work, 1))
+        left = group.decode(model.vae, work)
+        next(left)
+        left.close()
+        made, sent, formula = shared(model, group, Layout(branches=2), steering_of(model))
+        assert sent == formula
+
+
+@pytest.mark.slow
+def test_split_feed_forwards_together_with_all_else(folders):
+    whole = load(spec_from_folder("twin", folders["2.3"]), torch.device("cpu"))
+    steering = steering_of(whole)
+    expected = alone(whole, steering)
+    with gathered(folders["2.3"], 4, tensor=2) as (model, group):
+        for layout in (Layout(branches=2, tensor=2), Layout(ulysses=2, tensor=2), Layout(ring=2, tensor=2), Layout(tensor=2)):
+            made, sent, formula = shared(model, group, layout, steering)
+            assert difference(made, expected) <= LARGEST_DIFFERENCE and sent == formula, layout
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def test_a_setting_reads_back_as_it_is_written():
 
 @pytest.mark.parametrize("text", ["ulises=2", "ulysses", "ulysses=0", "ulysses=2,ulysses=2", "", "branches=two"])
 def test_a_setting_that_says_nothing_is_refused(text):
-    with pytest.raises(InvalidRequest, match=r"say auto, off, or degrees of branches, ring, ulysses, tensor"):
+    with pytest.raises(InvalidRequest, match=r"say auto, off, text, or degrees of branches, ring, ulysses, tensor"):
         read_layout(text, 2)
 
 

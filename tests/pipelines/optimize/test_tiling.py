@@ -18,10 +18,13 @@ from pipelines.nodes.decode import DecodeVideo
 from pipelines.optimize.memory import PLENTY, SPARING, Thrift
 from pipelines.optimize.tiling import (
     MIB,
+    Decoding,
+    Part,
     Plan,
     audio_reach,
     decode,
     decode_mel,
+    decode_tile,
     largest_bytes,
     plan,
     plan_if_needed,
@@ -132,6 +135,11 @@ class Running:
 
     loaded: Any
     thrift: Thrift
+    ranks: int = 1
+
+    def decoded(self, model: Any, work: Decoding) -> Iterator[Part]:
+        for index in range(len(work.plan.tiles)):
+            yield from decode_tile(model.vae, work, index)
 
     def model(self, model_id: str) -> Any:
         return self.loaded
