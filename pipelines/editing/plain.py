@@ -11,6 +11,7 @@ from pipelines.contract import InvalidRequest
 from pipelines.editing.layout import heard, joined, silence
 from pipelines.editing.plan import EditPlan
 from pipelines.edits import Crop, Edit, Interpolate, Join, Mute, ReplaceSound, ShiftSound, Speed, Trim
+from pipelines.optical_flow import DenseFlow
 
 
 def edited(edit: Edit, plan: EditPlan, source: Media, other: Media | None) -> Media:
@@ -66,14 +67,14 @@ def interpolated(frames: np.ndarray, factor: int) -> np.ndarray:
     Each new frame is both neighbours warped along dense optical flow (DIS; Kroeger et al. 2016, arXiv:1603.03590) to its moment
     and blended; the last frame stands still for its whole time.
     """
-    flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = DenseFlow()
     height, width = frames.shape[1:3]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     result = np.repeat(frames, factor, axis=0)
     greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     for index in range(len(frames) - 1):
-        ahead = flow_of.calc(greys[index], greys[index + 1], np.empty(0))
-        back = flow_of.calc(greys[index + 1], greys[index], np.empty(0))
+        ahead = flow.between(greys[index], greys[index + 1])
+        back = flow.between(greys[index + 1], greys[index])
         for step in range(1, factor):
             share = step / factor
             one = _warped(frames[index], x - share * ahead[..., 0], y - share * ahead[..., 1])

@@ -8,6 +8,7 @@ import numpy as np
 from pipelines.metrics.picture import sharpness
 from pipelines.metrics.semantic import Named, named, semantic_metrics
 from pipelines.metrics.temporal import fastest
+from pipelines.optical_flow import FAST, DenseFlow
 from pipelines.prompting.timeline import timeline_of
 from pipelines.vocabulary import Vocabulary
 
@@ -38,8 +39,7 @@ class Live:
         one, two = (
             cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA) for frame in pair_FHWC
         )
-        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(one, two, np.empty(0))
-        return fastest(flow) * self._frame_rate / max(size)
+        return fastest(DenseFlow(FAST).between(one, two)) * self._frame_rate / max(size)
 
     def _match(self, frames_FHWC: np.ndarray) -> dict[str, float]:
         """How sure the picture reader is of what the prompt names and a still shows; nothing where it names none of that."""

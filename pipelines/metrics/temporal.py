@@ -12,6 +12,8 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from pipelines.optical_flow import DenseFlow
+
 _CONSISTENT_PX = 1.0  # forward and backward flow differ by less where nothing is hidden
 _STILL_PX = 0.3
 
@@ -78,12 +80,12 @@ def _histogram(frames_FHWC: np.ndarray) -> np.ndarray:
 
 def changes(frames_FHWC: np.ndarray) -> Iterator[Change]:
     """What happens between each two neighbours of ``[F, H, W, 3]`` uint8."""
-    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = DenseFlow()
     greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames_FHWC]
     height, width = greys[0].shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     for (one, two), (grey, following) in zip(pairwise(frames_FHWC), pairwise(greys), strict=True):
-        forward, backward = method.calc(grey, following, np.empty(0)), method.calc(following, grey, np.empty(0))
+        forward, backward = flow.between(grey, following), flow.between(following, grey)
         to_x, to_y = x + forward[..., 0], y + forward[..., 1]
         warped = cv2.remap(two.astype(np.float32), to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         returned = cv2.remap(backward, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
