@@ -21,7 +21,7 @@ from pipelines.contract import GenerationRequest, Modality
 from pipelines.registry import ModelSpec
 
 MIB = 1024**2
-STAGES = ("encode", "denoise", "decode picture", "enlarge", "decode sound", "write")
+STAGES = ("encode", "denoise", "upsample latents", "decode picture", "enlarge", "decode sound", "write")
 """In the order of a run, as ``Progress`` names them."""
 _PROGRAM_BYTES = 480 * MIB
 """A worker without weights: the libraries' code. On a GPU only what is allocated there counts."""
@@ -46,6 +46,9 @@ class Widths:
     temporal: int = 8
     audio_latents_per_s: float = 25.0
     sample_rate: int = 48_000
+    upsampler_parameters: int = 497_867_904
+    upsampler_width: int = 1024
+    """Of the latent upsampler, which is loaded for its stage only."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Work:
     """Prompts that go through the transformer together: two with guidance."""
     has_video: bool = True
     has_audio: bool = True
+    denoisings: int = 1
+    """Stages of denoising: two with the latent upsampler between them."""
 
     @classmethod
     def of(cls, request: GenerationRequest) -> Work:
@@ -69,7 +74,7 @@ class Work:
         guided = max(request.guidance_scale or 0, request.audio_guidance_scale or 0) > 1
         return cls(
             request.height, request.width, request.num_frames, request.duration_s, request.upscale or 1, 1 + guided,
-            request.modality != Modality.AUDIO, request.modality != Modality.VIDEO,
+            request.modality != Modality.AUDIO, request.modality != Modality.VIDEO, request.stages,
         )  # fmt: skip
 
     @property
@@ -83,6 +88,7 @@ class Work:
             *(() if self.has_video else ("decode picture", "enlarge")),
             *(() if self.has_audio else ("decode sound",)),
             *(() if self.upscale > 1 else ("enlarge",)),
+            *(() if self.denoisings > 1 else ("upsample latents",)),
         }
         return tuple(stage for stage in STAGES if stage not in left_out)
 
@@ -131,8 +137,11 @@ def widths_of(spec: ModelSpec, device: str) -> Widths:
 def _read(folder: Path, element: int) -> Widths:
     names = ("transformer", "vae", "audio_vae", "vocoder")
     transformer, vae, audio, vocoder = (json.loads((folder / name / "config.json").read_text()) for name in names)
+    own = folder / "latent_upsampler"
+    upsampler = json.loads((own / "config.json").read_text()) if (own / "config.json").is_file() else {}
+    upsampler_parameters = sum(map(_parameters, own.rglob("*.safetensors")))
     return Widths(
-        weights_bytes=element * sum(map(_parameters, folder.rglob("*.safetensors"))),
+        weights_bytes=element * (sum(map(_parameters, folder.rglob("*.safetensors"))) - upsampler_parameters),
         element_bytes=element,
         video_width=transformer["num_attention_heads"] * transformer["attention_head_dim"],
         audio_width=transformer["audio_num_attention_heads"] * transformer["audio_attention_head_dim"],
@@ -141,6 +150,8 @@ def _read(folder: Path, element: int) -> Widths:
         temporal=vae["temporal_compression_ratio"],
         audio_latents_per_s=audio["sample_rate"] / audio["mel_hop_length"] / 4,
         sample_rate=vocoder["output_sampling_rate"],
+        upsampler_parameters=upsampler_parameters,
+        upsampler_width=upsampler.get("mid_channels", 0),
     )
 
 
@@ -167,6 +178,9 @@ def _quantities(stage: str, work: Work, widths: Widths) -> list[tuple[float, flo
             video = float(work.branches * cells * widths.video_width * element)
             audio = work.branches * work.duration_s * widths.audio_latents_per_s * widths.audio_width * element
             return [(16.0 * MIB, 1), (video, 14), (audio, 14), (glimpse * features, 6)]
+        case "upsample latents":
+            # The net itself; around a block after the enlarging: its input, two convolutions' results, a norm, an activation.
+            return [(float(element * widths.upsampler_parameters), 1), (float(cells * widths.upsampler_width * element), 5)]
         case "decode picture":
             # Around a residual block: its input, the norm's square and result, the activation, two padded copies.
             return [(24.0 * MIB, 1), (pixels * features, 6), (4 * frames, 3)]
@@ -265,12 +279,12 @@ def changes_of(request: GenerationRequest, spec: ModelSpec) -> Iterable[Change]:
         frames = spec.nearest_num_frames(round(share * request.num_frames))
         if frames < request.num_frames:
             yield Change({"num_frames": frames, "upscale": 1}, f"{frames / request.frame_rate:.1f} s long")
-        height, width = (spec.nearest_side(round(share * side)) for side in (request.height, request.width))
+        height, width = (spec.nearest_side(round(share * side), request.stages) for side in (request.height, request.width))
         if (height, width) != (request.height, request.width):
             yield Change({"height": height, "width": width, "upscale": 1}, f"{width} × {height} pixels")
+    least, frames = spec.nearest_side(1, request.stages), spec.nearest_num_frames(1)
     yield Change(
-        {"height": spec.min_side, "width": spec.min_side, "num_frames": spec.nearest_num_frames(1), "upscale": 1},
-        f"{spec.min_side} × {spec.min_side} pixels and {spec.nearest_num_frames(1)} frames",
+        {"height": least, "width": least, "num_frames": frames, "upscale": 1}, f"{least} × {least} pixels and {frames} frames"
     )
 
 

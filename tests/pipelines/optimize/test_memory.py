@@ -56,7 +56,8 @@ def test_more_takes_more(larger: Work) -> None:
 
 
 def test_only_stages_that_run_are_foretold() -> None:
-    assert tuple(MODEL.predict(work(upscale=2)).peaks) == STAGES
+    assert tuple(MODEL.predict(work(upscale=2, denoisings=2)).peaks) == STAGES
+    assert tuple(MODEL.predict(work(upscale=2)).peaks) == tuple(stage for stage in STAGES if stage != "upsample latents")
     assert tuple(MODEL.predict(work(has_video=False)).peaks) == ("encode", "denoise", "decode sound", "write")
     assert "decode sound" not in MODEL.predict(work(has_audio=False)).peaks
 
