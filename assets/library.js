@@ -214,6 +214,8 @@
     num_frames: "Frames",
     frame_rate: "Frame rate",
     upscale: "Enlarged",
+    stages: "Stages",
+    refine_sigmas: "Second stage's noise schedule",
     effort: "Effort",
     num_inference_steps: "Steps",
     sigmas: "Noise schedule",
@@ -238,6 +240,7 @@
 
   const SILENT = {
     upscale: 1,
+    stages: 1,
     effort: "quality",
     guidance_method: "plain",
     guidance_low: 0,

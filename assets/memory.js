@@ -9,12 +9,13 @@
   const SHORT = {
     encode: "prompt",
     denoise: "denoising",
+    "upsample latents": "between stages",
     "decode picture": "picture",
     enlarge: "enlarging",
     "decode sound": "sound",
     write: "file",
   };
-  const WATCHED = ["modality", "model", "size", "duration", "frame_rate", "upscale", "guidance_scale", "audio_guidance_scale"];
+  const WATCHED = ["modality", "model", "size", "duration", "frame_rate", "upscale", "stages", "guidance_scale", "audio_guidance_scale"];
   const size = (bytes) => `${(bytes / 1e9).toFixed(bytes < 1e11 ? 1 : 0)} GB`;
 
   function mountMemory(element, trigger, props, watch) {

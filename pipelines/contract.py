@@ -189,6 +189,8 @@ class ClipRequest(Request):
     """Frames a second."""
     upscale: Literal[1, 2, 4] | None = _setting(None, "Enlarge", labels=("off", "2x", "4x"))
     """Draws the finished picture two or four times as wide and high, for models that come with an upscaler."""
+    stages: Literal[1, 2] = _setting(1, "Two stages", labels=("off", "on"))
+    """Denoises at half the height and width, enlarges the latents and refines them in a few steps, for models that can."""
     effort: Effort = _setting(
         Effort.QUALITY,
         "Effort",
@@ -210,6 +212,8 @@ class ClipRequest(Request):
     """Denoising steps: more is slower and usually cleaner."""
     sigmas: tuple[float, ...] | None = _setting(None, "Noise schedule", min_length=1, max_length=200)
     """Noise levels to visit, falling from 1 towards 0; overrides the steps (distilled models bring their own)."""
+    refine_sigmas: tuple[float, ...] | None = _setting(None, "Second stage's noise schedule", min_length=1, max_length=200)
+    """Noise levels of the second of two stages, falling from below 1: the first says how far it may leave the first stage."""
     guidance_scale: float | None = _setting(None, "Picture guidance", ge=0, le=50)
     """How strictly the picture follows the prompt; 1 switches guidance off."""
     audio_guidance_scale: float | None = _setting(None, "Sound guidance", ge=0, le=50)
@@ -259,13 +263,20 @@ class ClipRequest(Request):
             raise ValueError("is empty: say what to see and hear")
         return text
 
-    @field_validator("sigmas")
+    @field_validator("sigmas", "refine_sigmas")
     @classmethod
     def _is_falling(cls, sigmas: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if sigmas is None:
             return None
         if not all(0 < s <= 1 for s in sigmas) or list(sigmas) != sorted(set(sigmas), reverse=True):
             raise ValueError("must fall strictly, from at most 1 to above 0, such as 1.0, 0.75, 0.5, 0.25")
+        return sigmas
+
+    @field_validator("refine_sigmas")
+    @classmethod
+    def _is_partial(cls, sigmas: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if sigmas is not None and sigmas[0] >= 1:
+            raise ValueError("begins at 1, where nothing is left of the first stage; begin below 1, such as 0.9, 0.7, 0.4")
         return sigmas
 
     @field_validator("guidance_high", "audio_guidance_high")

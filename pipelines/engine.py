@@ -41,9 +41,6 @@ from pipelines.models.ltx2.latents import Canvas
 from pipelines.models.manifest import Weights, checked
 from pipelines.nodes.decode import DecodeAudio, DecodeVideo
 from pipelines.nodes.denoise import Denoise
-from pipelines.nodes.encode_frame import EncodeFrame
-from pipelines.nodes.encode_prompt import EncodePrompt
-from pipelines.nodes.encode_timeline import encoder_of
 from pipelines.nodes.load_latents import LoadLatents
 from pipelines.nodes.mux import Mux
 from pipelines.nodes.upscale import Upscale
@@ -57,6 +54,7 @@ from pipelines.optimize.plan import Plan, plan_for
 from pipelines.optimize.tiling import Decoding, Part, decode_tile
 from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue, ModelSpec
+from pipelines.stages import in_one_stage, in_two_stages, shape_in
 from pipelines.version import code_version as code_version
 
 _log = logging.getLogger(__name__)
@@ -69,23 +67,9 @@ def text_to_clip(request: GenerationRequest, weights: str, path: Path, upscaler:
     ``upscaler`` the picture is enlarged as the request says.
     """
     model = {"model": request.model, "weights": weights}
-    shape = request.model_dump(include={"height", "width", "num_frames", "frame_rate"})
-    settings = request.model_dump(include=set(Denoise.model_fields) & set(type(request).model_fields))
-    guided = max(settings["guidance_scale"], settings["audio_guidance_scale"]) > 1
+    shape = shape_in(request)
     wants_video, wants_audio = request.modality != Modality.AUDIO, request.modality != Modality.VIDEO
-    graph: dict[str, Node] = {"encode": encoder_of(request.prompt, model, shape)}
-    if guided:
-        graph["encode_negative"] = EncodePrompt(**model, text=request.negative_prompt)
-    if request.first_frame:
-        graph["encode_frame"] = EncodeFrame(**model, **shape, reference=request.first_frame)
-    graph["denoise"] = Denoise(
-        **settings,
-        weights=weights,
-        positive=Wire(node="encode"),
-        negative=Wire(node="encode_negative") if guided else None,
-        given=Wire(node="encode_frame") if request.first_frame else None,
-        previews=wants_video,
-    )
+    graph = in_one_stage(request, weights) if request.stages == 1 else in_two_stages(request, weights)
     if wants_video:
         graph["decode_video"] = DecodeVideo(**model, **shape, latents=Wire(node="denoise"))
         if upscaler is not None:
@@ -302,7 +286,9 @@ class Engine:
         model = self.model(request.model)
         graph = text_to_clip(request, model.sha256, path, self._upscaler(request))
         if not self.thrift.previews:
-            graph["denoise"] = graph["denoise"].model_copy(update={"previews": False})
+            graph |= {
+                name: node.model_copy(update={"previews": False}) for name, node in graph.items() if isinstance(node, Denoise)
+            }
         if self._keeps_latents(graph):
             graph["mux"] = graph["mux"].model_copy(update={"latents": Wire(node="denoise")})
         yield from self._finish(graph, request, path, _Maker(model.sha256, model.sample_rate))

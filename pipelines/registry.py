@@ -26,6 +26,8 @@ Asked = TypeVar("Asked", bound=ClipRequest)
 
 # LTX-2's distilled checkpoints were trained on exactly these noise levels (Lightricks, ltx-pipelines constants).
 DISTILLED_SIGMAS = (1.0, 0.99375, 0.9875, 0.98125, 0.975, 0.909375, 0.725, 0.421875)
+# ... and its second stage, after the latent upsampler, on these.
+REFINE_SIGMAS = (0.909375, 0.725, 0.421875)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Defaults:
     frame_rate: float
     num_inference_steps: int = 30
     sigmas: tuple[float, ...] | None = None
+    refine_sigmas: tuple[float, ...] = REFINE_SIGMAS
     guidance_scale: float = 3.0
     audio_guidance_scale: float = 7.0
     stg_scale: float = 1.0
@@ -60,7 +63,8 @@ class ModelSpec:
     ``mel_scale`` are centre and spread of the log spectrograms that its audio VAE reads.
     ``image_crf`` is the H.264 quality that first frames are passed through, as in the model's training; 0 is none.
     ``upscaler`` is the folder of the net that enlarges its frames; empty is none. ``vocabulary`` are the only words that it
-    knows; ``None`` is a model that takes any. ``text_quantization`` is for its text encoder.
+    knows; ``None`` is a model that takes any. ``text_quantization`` is for its text encoder. With ``has_latent_upsampler`` its
+    folder holds the net of that name, which makes latents twice as wide and high.
     """
 
     id: str
@@ -86,6 +90,7 @@ class ModelSpec:
     sha256: Mapping[str, str] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
     upscaler: str = ""
+    has_latent_upsampler: bool = False
     adapter: str = ""
     vocabulary: Vocabulary | None = None
     text_quantization: Quantization = Quantization.AUTO
@@ -94,6 +99,11 @@ class ModelSpec:
     def upscale_factors(self) -> tuple[int, ...]:
         """How many times as wide and high its clips can be made."""
         return (1, 2, 4) if self.upscaler else (1,)
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """In how many stages its clips can be denoised."""
+        return (1, 2) if self.has_latent_upsampler else (1,)
 
     @property
     def is_local(self) -> bool:
@@ -114,10 +124,10 @@ class ModelSpec:
         steps = max(0, round((num_frames - 1) / self.frame_multiple))
         return min(steps, (self.max_frames - 1) // self.frame_multiple) * self.frame_multiple + 1
 
-    def nearest_side(self, pixels: int) -> int:
-        """The height or width on this model's grid that is closest to ``pixels``."""
-        nearest = round(pixels / self.pixel_multiple) * self.pixel_multiple
-        return max(self.min_side, min(self.max_side, nearest))
+    def nearest_side(self, pixels: int, stages: int = 1) -> int:
+        """The height or width on this model's grid that is closest to ``pixels``; the first of two stages has half of it."""
+        nearest = round(pixels / stages / self.pixel_multiple) * self.pixel_multiple
+        return stages * max(self.min_side, min(self.max_side // stages, nearest))
 
 
 def _ltx2(model_id: str, title: str, description: str, **changes: Any) -> ModelSpec:
@@ -220,6 +230,7 @@ def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
         pixel_multiple=int(vae["spatial_compression_ratio"]),
         min_side=2 * int(vae["spatial_compression_ratio"]),
         stg_blocks=(min(28, last_block),) if transformer.get("perturbed_attn") else (),
+        has_latent_upsampler=_doubles(folder / "latent_upsampler" / "config.json"),
         use_cross_timestep=bool(transformer.get("use_cross_timestep", transformer.get("cross_attn_mod", False))),
         download_bytes=weights,
         memory_bytes=2 * weights,
@@ -227,6 +238,15 @@ def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
         upscaler=str(folder / "upscaler") if (folder / "upscaler" / "config.json").is_file() else "",
     )
     return replace(spec, **changes)
+
+
+def _doubles(config: Path) -> bool:
+    """Whether there is an upsampler that makes latents twice as wide and high, and no longer."""
+    if not config.is_file():
+        return False
+    settings = json.loads(config.read_text())
+    scale = settings.get("rational_spatial_scale", 2.0) if settings.get("use_rational_resampler", True) else 2.0
+    return bool(settings.get("spatial_upsample", True)) and not settings.get("temporal_upsample") and scale == 2.0
 
 
 def published_models() -> tuple[ModelSpec, ...]:
@@ -241,6 +261,7 @@ def published_models() -> tuple[ModelSpec, ...]:
             "LTX-2",
             "Lightricks' 19 B open model: picture and sound together. Needs a large GPU.",
             use_cross_timestep=False,
+            has_latent_upsampler=True,
         ),
         _ltx2(
             "ltx-2.3", "LTX-2.3", "Lightricks' open model with gated attention and steadier shapes.", source="Lightricks/LTX-2.3"
@@ -315,6 +336,9 @@ class ModelCatalogue:
         if request.seed is None:
             defaults["seed"] = secrets.randbelow(MAX_SEED + 1)
         full = request.model_copy(update=defaults)
+        _check_stages(full, spec)
+        if full.stages == 1:
+            full = full.model_copy(update={"refine_sigmas": None})
         if not isinstance(full, EditRequest):  # an edit has its source's shape, whatever that is
             _check_grid(full, spec)
         _check(full, spec)
@@ -323,14 +347,22 @@ class ModelCatalogue:
         return full
 
 
+def _check_stages(request: ClipRequest, spec: ModelSpec) -> None:
+    if request.stages in ((1,) if isinstance(request, EditRequest) else spec.stages):
+        return
+    reason = "edits are made in one" if isinstance(request, EditRequest) else f"{spec.title} has no latent upsampler"
+    raise InvalidRequest(f"stages is {request.stages}, but {reason}: use 1.", field="stages")
+
+
 def _check_grid(request: ClipRequest, spec: ModelSpec) -> None:
     assert request.num_frames is not None and request.frame_rate is not None
     for name in ("height", "width"):
-        pixels = getattr(request, name)
-        if pixels != spec.nearest_side(pixels):
+        pixels, stages = getattr(request, name), request.stages
+        side = spec.nearest_side(pixels, stages)
+        if pixels != side:
             raise InvalidRequest(
-                f"{name} is {pixels}; {spec.title} works in multiples of {spec.pixel_multiple} from {spec.min_side} to "
-                f"{spec.max_side} pixels: use {spec.nearest_side(pixels)}.",
+                f"{name} is {pixels}; {spec.title} works in multiples of {stages * spec.pixel_multiple} from "
+                f"{stages * spec.min_side} to {spec.max_side} pixels{' in two stages' if stages == 2 else ''}: use {side}.",
                 field=name,
             )
     if request.num_frames != spec.nearest_num_frames(request.num_frames):

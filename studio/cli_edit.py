@@ -18,7 +18,7 @@ from pipelines.edits import Operation
 from studio.cli_generate import QUIET, option_of, progress, writable
 from studio.terminal import answer, failures, settings_with
 
-_SHAPE = ("height", "width", "num_frames", "frame_rate", "modality", "upscale", "prompt", "loras")
+_SHAPE = ("height", "width", "num_frames", "frame_rate", "modality", "upscale", "stages", "refine_sigmas", "prompt", "loras")
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _SAID_OTHERWISE = {"mask": "A picture that is white where the clip may change.", "end_mask": "The mask at the end of the range."}
 

@@ -81,7 +81,10 @@ def command() -> Callable[..., None]:
 def option_of(name: str) -> inspect.Parameter:
     """The option of one field; text for what has no plain type, so that the request itself says what is wrong with it."""
     field = GenerationRequest.model_fields[name]
-    options = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
+    members = (
+        (field.annotation,) if get_origin(field.annotation) is Literal else get_args(field.annotation) or (field.annotation,)
+    )
+    options = [kind for kind in members if kind is not type(None)]
     choices = _choices(options[0])
     kind = next((kind for kind in (*options, *map(type, choices)) if kind in (int, float)), str)
     text = {"first_frame": "An image file that the clip starts from.", "sigmas": "Noise levels, such as 1.0,0.75,0.5,0.25."}.get(
@@ -114,8 +117,7 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
     settings = settings_with()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    if "sigmas" in given:
-        given["sigmas"] = noise_levels(given["sigmas"])
+    given |= noise_levels(given)
     frame, lora = given.pop("first_frame", None), given.pop("lora", None)
     with tempfile.TemporaryDirectory(prefix="studio-frame-") as folder:
         # Everything else is judged before the image is read, and the whole request before a process starts.
@@ -148,14 +150,19 @@ def _named(unknown: Sequence[Unknown]) -> str:
     return ", ".join(named[:-1]) + (" and " if len(named) > 1 else "") + named[-1]
 
 
-def noise_levels(text: str) -> list[float]:
-    """The numbers of ``--sigmas``. Raises ``InvalidRequest``."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InvalidRequest(
-            f"sigmas is {text[:60]!r}; write numbers with commas, such as 1.0,0.75,0.5,0.25.", field="sigmas"
-        ) from None
+def noise_levels(given: dict[str, Any]) -> dict[str, list[float]]:
+    """The numbers of ``--sigmas`` and ``--refine-sigmas``, where they are given. Raises ``InvalidRequest``."""
+    found = {}
+    for name in ("sigmas", "refine_sigmas"):
+        if (text := given.get(name)) is None:
+            continue
+        try:
+            found[name] = [float(part) for part in text.split(",")]
+        except ValueError:
+            raise InvalidRequest(
+                f"{name} is {text[:60]!r}; write numbers with commas, such as 0.9,0.7,0.4.", field=name
+            ) from None
+    return found
 
 
 def stored_image(given: str, folder: Path, settings: Any, *, field: str) -> str:

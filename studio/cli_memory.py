@@ -19,8 +19,7 @@ def say_forecast(prompt: str, given: dict[str, Any], as_json: bool) -> None:
     from studio.reach import reached
 
     body = {"prompt": prompt, **{name: value for name, value in given.items() if name not in _NOT_COUNTED}}
-    if "sigmas" in body:
-        body["sigmas"] = noise_levels(body["sigmas"])
+    body |= noise_levels(body)
     parse_generation(body)
     with reached(settings_with()) as studio:
         forecast = studio.forecast(body)

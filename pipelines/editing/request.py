@@ -9,7 +9,7 @@ from pipelines.contract import AnyRequest, ClipRequest, EditRequest, InvalidRequ
 from pipelines.editing.plan import EditPlan, Shape, plan_edit
 from pipelines.registry import ModelCatalogue
 
-_SHAPE = ("height", "width", "num_frames", "frame_rate", "modality", "upscale")
+_SHAPE = ("height", "width", "num_frames", "frame_rate", "modality", "upscale", "stages", "refine_sigmas")
 # What the words, the file and chance are made with goes from model to model; everything else is advice for one of them.
 _OF_ANY_MODEL = ("prompt", "negative_prompt", "crf", "audio_bitrate_kbps")
 

@@ -49,13 +49,18 @@ class Denoise(Node):
     audio_guidance_low: float = 0.0
     audio_guidance_high: float = 1.0
     loras: tuple[LoraUse, ...] = ()
+    start: Wire | None = None
+    """What it begins from, where that is not what it is given and keeps."""
     change: float = 1.0
-    """How far the clip may leave what is given of it, 0..1: below 1 it begins from that, only so far noised."""
+    """How far the clip may leave what it begins from, 0..1: below 1 it begins from that, only so far noised."""
     previews: bool = Field(True, exclude=True)
     """Not part of the signature: watching a run does not change it, nor does what it is compared with."""
     prompt: str = Field("", exclude=True)
     start_s: float = Field(0.0, exclude=True)
     """Where what is imagined begins in the clip that it belongs to."""
+    steps_before: int = Field(0, exclude=True)
+    steps_after: int = Field(0, exclude=True)
+    """Steps of the clip's other stages, for its progress only."""
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns the clean packed ``Latents``; yields a step at a time, so that closing cancels within one."""
@@ -72,9 +77,9 @@ class Denoise(Node):
         given = inputs.get("given") or Given()
         guidance = self._guidance(model.spec.stg_blocks)
         steering = Steering(inputs["positive"], inputs.get("negative"), given.video, given.audio, guidance)
-        begin, start = begun(scheduler, start, given, self.change)
-        total = len(scheduler.timesteps) - begin
-        yield Progress("denoise", 0, total)
+        begin, start = begun(scheduler, start, inputs.get("start") or given, self.change)
+        before, total = self.steps_before, self.steps_before + len(scheduler.timesteps) - begin + self.steps_after
+        yield Progress("denoise", before, total)
         looks = _Looks() if self.previews else None
         with (
             self._stack(context, model) as stack,
@@ -87,7 +92,7 @@ class Denoise(Node):
                 except StopIteration as finished:
                     return finished.value
                 stack.at(step.index / step.total)
-                yield Progress("denoise", step.index, step.total)
+                yield Progress("denoise", before + step.index, total)
                 if looks is not None and looks.is_due(step.index / step.total):
                     with looks.taken():
                         seen = self._seen(model, step.clean, canvas)

@@ -12,16 +12,17 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.contract import GenerationRequest, Modality, Quantization
+from pipelines.contract import GenerationRequest, Modality, ModelNotFound, Quantization
 from pipelines.optimize.plan import Plan, held_bytes
 from pipelines.registry import ModelSpec
 
 MIB = 1024**2
-STAGES = ("encode", "denoise", "decode picture", "enlarge", "decode sound", "write")
+STAGES = ("encode", "denoise", "upsample latents", "decode picture", "enlarge", "decode sound", "write")
 """In the order of a run, as ``Progress`` names them."""
 _PROGRAM_BYTES = 480 * MIB
 """A worker without weights: the libraries' code. On a GPU only what is allocated there counts."""
@@ -51,6 +52,9 @@ class Widths:
     temporal: int = 8
     audio_latents_per_s: float = 25.0
     sample_rate: int = 48_000
+    upsampler_parameters: int = 497_867_904
+    upsampler_width: int = 1024
+    """Of the latent upsampler, which is loaded for its stage only."""
 
     def held_bytes(self, plan: Plan) -> int:
         """Bytes of the weights as ``plan`` holds them."""
@@ -72,6 +76,8 @@ class Work:
     has_video: bool = True
     has_audio: bool = True
     quantization: Quantization = Quantization.NONE
+    denoisings: int = 1
+    """Stages of denoising: two with the latent upsampler between them."""
 
     @classmethod
     def of(cls, request: GenerationRequest) -> Work:
@@ -81,6 +87,7 @@ class Work:
         return cls(
             request.height, request.width, request.num_frames, request.duration_s, request.upscale or 1, 1 + guided,
             request.modality != Modality.AUDIO, request.modality != Modality.VIDEO, request.quantization or Quantization.NONE,
+            request.stages,
         )  # fmt: skip
 
     @property
@@ -94,6 +101,7 @@ class Work:
             *(() if self.has_video else ("decode picture", "enlarge")),
             *(() if self.has_audio else ("decode sound",)),
             *(() if self.upscale > 1 else ("enlarge",)),
+            *(() if self.denoisings > 1 else ("upsample latents",)),
         }
         return tuple(stage for stage in STAGES if stage not in left_out)
 
@@ -145,6 +153,8 @@ def widths_of(spec: ModelSpec, device: str) -> Widths:
 def _read(folder: Path, element: int) -> Widths:
     names = ("transformer", "vae", "audio_vae", "vocoder")
     transformer, vae, audio, vocoder = (json.loads((folder / name / "config.json").read_text()) for name in names)
+    own = folder / _UPSAMPLER
+    upsampler = json.loads((own / "config.json").read_text()) if (own / "config.json").is_file() else {}
     shapes = {text: _shapes(folder, text) for text in (True, False)}
     return Widths(
         weights_bytes=_bytes([*shapes[True], *shapes[False]], element, Quantization.NONE),
@@ -161,9 +171,12 @@ def _read(folder: Path, element: int) -> Widths:
         temporal=vae["temporal_compression_ratio"],
         audio_latents_per_s=audio["sample_rate"] / audio["mel_hop_length"] / 4,
         sample_rate=vocoder["output_sampling_rate"],
+        upsampler_parameters=sum(prod(shape) for file in own.rglob("*.safetensors") for _, shape in _tensors(file)),
+        upsampler_width=upsampler.get("mid_channels", 0),
     )
 
 
+_UPSAMPLER = "latent_upsampler"
 _TEXT_PARTS = ("text_encoder", "connectors")
 _TEXT_SHARE, _LARGE_LAYERS = 12 / 34, 0.97
 """Of LTX-2's parameters: those that read texts, and of either part those that a mode changes."""
@@ -184,8 +197,9 @@ def _reckoned_savings(whole: int, element: int) -> dict[tuple[Quantization, bool
 
 
 def _shapes(folder: Path, text: bool) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of all weights of the parts that read texts, or of the others."""
-    files = (file for file in folder.rglob("*.safetensors") if (file.parent.name in _TEXT_PARTS) == text)
+    """Names and shapes of all weights of the parts that read texts, or of the others but the latent upsampler."""
+    every = (file for file in folder.rglob("*.safetensors") if file.parent.name != _UPSAMPLER)
+    files = (file for file in every if (file.parent.name in _TEXT_PARTS) == text)
     return [each for file in files for each in _tensors(file)]
 
 
@@ -194,9 +208,15 @@ def _bytes(tensors: Iterable[tuple[str, tuple[int, ...]]], element: int, mode: Q
 
 
 def _tensors(file: Path) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of what a safetensors file holds, from its header alone."""
-    with file.open("rb") as stream:
-        header = json.loads(stream.read(struct.unpack("<Q", stream.read(8))[0]))
+    """Names and shapes of what a safetensors file holds, from its header alone. Raises ``ModelNotFound`` for a damaged one."""
+    try:
+        with file.open("rb") as stream:
+            length = struct.unpack("<Q", stream.read(8))[0]
+            if length > file.stat().st_size:
+                raise ValueError("it is cut off")
+            header = json.loads(stream.read(length))
+    except (struct.error, ValueError) as error:
+        raise ModelNotFound(f"{file} is damaged ({error}): install the model again.", field="model") from None
     return [(name, tuple(tensor["shape"])) for name, tensor in header.items() if name != "__metadata__"]
 
 
@@ -216,6 +236,9 @@ def _quantities(stage: str, work: Work, widths: Widths) -> list[tuple[float, flo
             video = float(work.branches * cells * widths.video_width * element)
             audio = work.branches * work.duration_s * widths.audio_latents_per_s * widths.audio_width * element
             return [(16.0 * MIB, 1), (video, 14), (audio, 14), (glimpse * features, 6)]
+        case "upsample latents":
+            # The net itself; around a block after the enlarging: its input, two convolutions' results, a norm, an activation.
+            return [(float(element * widths.upsampler_parameters), 1), (float(cells * widths.upsampler_width * element), 5)]
         case "decode picture":
             # Around a residual block: its input, the norm's square and result, the activation, two padded copies.
             return [(24.0 * MIB, 1), (pixels * features, 6), (4 * frames, 3)]
@@ -325,12 +348,12 @@ def changes_of(request: GenerationRequest, spec: ModelSpec) -> Iterable[Change]:
         frames = spec.nearest_num_frames(round(share * request.num_frames))
         if frames < request.num_frames:
             yield Change({"num_frames": frames, "upscale": 1}, f"{frames / request.frame_rate:.1f} s long")
-        height, width = (spec.nearest_side(round(share * side)) for side in (request.height, request.width))
+        height, width = (spec.nearest_side(round(share * side), request.stages) for side in (request.height, request.width))
         if (height, width) != (request.height, request.width):
             yield Change({"height": height, "width": width, "upscale": 1}, f"{width} × {height} pixels")
+    least, frames = spec.nearest_side(1, request.stages), spec.nearest_num_frames(1)
     yield Change(
-        {"height": spec.min_side, "width": spec.min_side, "num_frames": spec.nearest_num_frames(1), "upscale": 1},
-        f"{spec.min_side} × {spec.min_side} pixels and {spec.nearest_num_frames(1)} frames",
+        {"height": least, "width": least, "num_frames": frames, "upscale": 1}, f"{least} × {least} pixels and {frames} frames"
     )
 
 

@@ -33,6 +33,8 @@ class ModelCard(BaseModel):
     """Slowest and fastest, in frames a second."""
     upscale_factors: tuple[int, ...]
     """How many times as wide and high its clips can be made."""
+    stages: tuple[int, ...]
+    """In how many stages its clips can be denoised."""
     has_vocabulary: bool
     """Whether it knows certain words only: ``/models/{id}/words`` lists them."""
     download_bytes: int

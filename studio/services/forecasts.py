@@ -21,6 +21,7 @@ from studio.storage.memory import MemoryRow
 _STAGE_WORDS = {
     "encode": "while the prompt is read",
     "denoise": "while it denoises",
+    "upsample latents": "while the latents are enlarged between its stages",
     "decode picture": "while the picture is decoded",
     "enlarge": "while the picture is enlarged",
     "decode sound": "while the sound is decoded",

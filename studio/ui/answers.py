@@ -12,7 +12,7 @@ from studio.owners import owner_of
 from studio.studio import Studio
 from studio.ui.form import NAMES, Values, body_of, defaults_of, duration_grid, request_of, sizes_of, values_of
 
-MODEL_BOUND = ("stg_scale", "audio_stg_scale", "upscale")
+MODEL_BOUND = ("stg_scale", "audio_stg_scale", "upscale", "stages", "refine_sigmas")
 """Settings that some models cannot use; the page leaves them out for those."""
 LESSENED = ("size", "duration", "upscale")
 """Settings that a clip which does not fit into the memory can be made smaller by."""
@@ -99,9 +99,13 @@ def first_model(studio: Studio) -> ModelSpec:
 
 
 def is_offered(name: str, spec: ModelSpec) -> bool:
-    """Structure guidance is offered only by models that have perturbed attention, enlarging only by those with an upscaler."""
+    """Structure guidance is offered only by models that have perturbed attention, enlarging and two stages by those with a net
+    for it.
+    """
     if name == "upscale":
         return len(spec.upscale_factors) > 1
+    if name in ("stages", "refine_sigmas"):
+        return len(spec.stages) > 1
     return name not in MODEL_BOUND or bool(spec.stg_blocks)
 
 

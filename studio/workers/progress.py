@@ -13,6 +13,7 @@ from studio.services.records import JobProgress
 _STAGES = {
     "encode": (0.0, 0.04),
     "denoise": (0.04, 0.80),
+    "upsample latents": (0.04, 0.0),
     "decode picture": (0.84, 0.05),
     "enlarge": (0.89, 0.03),
     "decode sound": (0.92, 0.05),

@@ -17,7 +17,7 @@ from diffusers import (
     LTX2Pipeline,
     LTX2VideoTransformer3DModel,
 )
-from diffusers.pipelines.ltx2 import LTX2TextConnectors, LTX2Vocoder
+from diffusers.pipelines.ltx2 import LTX2LatentUpsamplerModel, LTX2TextConnectors, LTX2Vocoder
 from transformers import Gemma3TextConfig, Gemma3TextModel, GemmaTokenizer
 
 Layout = Literal["2.0", "2.3"]
@@ -71,6 +71,13 @@ def build(layout: Layout, size: TwinSize | None = None, *, seed: int = 0) -> LTX
         transformer=LTX2VideoTransformer3DModel(**_transformer(layout, size)).eval(),
         vocoder=LTX2Vocoder(**_vocoder(size)).eval(),
     )
+
+
+def latent_upsampler(size: TwinSize | None = None, *, seed: int = 0) -> LTX2LatentUpsamplerModel:
+    """The net between two stages for a twin's latents, as small as its group norm allows; its folder is ``latent_upsampler``."""
+    torch.manual_seed(seed)
+    channels = (size or TwinSize()).latent_channels
+    return LTX2LatentUpsamplerModel(in_channels=channels, mid_channels=32, num_blocks_per_stage=1).eval()
 
 
 def _tokenizer(size: TwinSize) -> GemmaTokenizer:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pipelines.contract import GenerationRequest
+from pipelines.contract import GenerationRequest, ModelNotFound
 from pipelines.graph import NodeCache
 from pipelines.optimize.memory import (
     MIB,
@@ -26,7 +27,7 @@ from pipelines.optimize.memory import (
     thrift_for,
     widths_of,
 )
-from pipelines.registry import ModelCatalogue
+from pipelines.registry import POCKET_FOLDER, ModelCatalogue, spec_from_folder
 
 ROOT = Path(__file__).parents[3]
 CATALOGUE = ModelCatalogue.with_folders({})
@@ -45,6 +46,18 @@ def test_widths_are_read_from_the_files_and_weights_counted_in_the_dtype_they_ru
     assert widths.weights_bytes == pytest.approx(2 * stored, rel=0.02)  # float16 in the files, float32 on a CPU
 
 
+@pytest.mark.parametrize(
+    "header", [b"", b"12", b"garbage that no header is", (2**60).to_bytes(8, "little"), b"\x02" + 7 * b"\0" + b"{["]
+)
+def test_a_damaged_file_is_named_and_takes_no_memory(tmp_path: Path, header: bytes) -> None:
+    folder = tmp_path / "twin"
+    shutil.copytree(POCKET_FOLDER, folder)
+    (damaged,) = (folder / "vae").glob("*.safetensors")
+    damaged.write_bytes(header)
+    with pytest.raises(ModelNotFound, match="vae.*is damaged"):
+        widths_of(spec_from_folder("twin", folder), "cpu")
+
+
 def test_a_model_that_is_not_here_is_reckoned_with_its_layout() -> None:
     found = MemoryModel(widths_of(CATALOGUE.get("ltx-2"), "cuda"), "cuda").predict(work(512, 768, 121))
     assert 68e9 < found.peak_bytes < 85e9 and found.runs == 0
@@ -56,7 +69,8 @@ def test_more_takes_more(larger: Work) -> None:
 
 
 def test_only_stages_that_run_are_foretold() -> None:
-    assert tuple(MODEL.predict(work(upscale=2)).peaks) == STAGES
+    assert tuple(MODEL.predict(work(upscale=2, denoisings=2)).peaks) == STAGES
+    assert tuple(MODEL.predict(work(upscale=2)).peaks) == tuple(stage for stage in STAGES if stage != "upsample latents")
     assert tuple(MODEL.predict(work(has_video=False)).peaks) == ("encode", "denoise", "decode sound", "write")
     assert "decode sound" not in MODEL.predict(work(has_audio=False)).peaks
 

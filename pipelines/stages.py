@@ -1,0 +1,73 @@
+"""The part of a clip's graph that denoises it, in one stage or in two; its target is always ``"denoise"``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.contract import MAX_SEED, GenerationRequest, Modality
+from pipelines.graph import Node, Wire
+from pipelines.nodes.denoise import Denoise
+from pipelines.nodes.encode_frame import EncodeFrame
+from pipelines.nodes.encode_prompt import EncodePrompt
+from pipelines.nodes.encode_timeline import encoder_of
+from pipelines.nodes.upsample_latents import UpsampleLatents
+
+
+def shape_in(request: GenerationRequest) -> dict[str, Any]:
+    """Height, width, number of frames and frame rate of a complete request."""
+    return request.model_dump(include={"height", "width", "num_frames", "frame_rate"})
+
+
+def in_one_stage(request: GenerationRequest, weights: str) -> dict[str, Node]:
+    """From noise to a clip of the request's size; ``weights`` is the model's hash."""
+    return _stage(request, weights, shape_in(request))
+
+
+def in_two_stages(request: GenerationRequest, weights: str) -> dict[str, Node]:
+    """From noise to half the height and width; those latents enlarged, noised a part of the way, and refined in a few steps.
+
+    As LTX-2 is released (Lightricks' two-stage pipelines). The second stage draws noise of its own: that of the first is in
+    what it begins from.
+    """
+    assert request.height and request.width and request.seed is not None
+    assert request.refine_sigmas and request.num_inference_steps
+    full = shape_in(request)
+    half = full | {"height": request.height // 2, "width": request.width // 2}
+    refining = len(request.refine_sigmas)
+    graph = _stage(request, weights, half, "_half", steps_after=refining)
+    graph["upsample"] = UpsampleLatents(model=request.model, weights=weights, **half, latents=Wire(node="denoise_half"))
+    return graph | _stage(
+        request,
+        weights,
+        full
+        | {
+            "seed": (request.seed + 1) % (MAX_SEED + 1),
+            "sigmas": request.refine_sigmas,
+            "num_inference_steps": refining,
+            "change": request.refine_sigmas[0],
+        },
+        start=Wire(node="upsample"),
+        steps_before=request.num_inference_steps,
+    )
+
+
+def _stage(request: GenerationRequest, weights: str, settings: dict[str, Any], name: str = "", **changes: Any) -> dict[str, Node]:
+    """The texts, the first frame where there is one, and ``"denoise" + name``."""
+    shape = shape_in(request.model_copy(update={key: settings[key] for key in ("height", "width")}))
+    model = {"model": request.model, "weights": weights}
+    asked = request.model_dump(include=set(Denoise.model_fields) & set(type(request).model_fields))
+    guided = max(asked["guidance_scale"], asked["audio_guidance_scale"]) > 1
+    graph: dict[str, Node] = {f"encode{name}": encoder_of(request.prompt, model, shape)}
+    if guided:
+        graph["encode_negative"] = EncodePrompt(**model, text=request.negative_prompt)
+    if request.first_frame:
+        graph[f"encode_frame{name}"] = EncodeFrame(**model, **shape, reference=request.first_frame)
+    graph[f"denoise{name}"] = Denoise(
+        **asked | settings | changes,
+        weights=weights,
+        positive=Wire(node=f"encode{name}"),
+        negative=Wire(node="encode_negative") if guided else None,
+        given=Wire(node=f"encode_frame{name}") if request.first_frame else None,
+        previews=request.modality != Modality.AUDIO,
+    )
+    return graph
