@@ -47,8 +47,8 @@ from pipelines.nodes.upscale import Upscale
 from pipelines.optimize.conditioning_cache import ConditioningCache
 from pipelines.optimize.gauge import gauge_of, weighed
 from pipelines.optimize.latent_store import LatentStore, beside
-from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work, is_shortage, thrift_for, widths_of
-from pipelines.optimize.plan import Plan, plan_for
+from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work, is_shortage, plan_of, thrift_for, widths_of
+from pipelines.optimize.plan import Plan
 from pipelines.registry import ModelCatalogue, ModelSpec
 from pipelines.version import code_version as code_version
 
@@ -149,8 +149,7 @@ class Engine:
         asked = self._asked or spec.defaults.quantization
         if (model_id, asked) not in self._plans:
             room = self._gauge.free() if self._gauge else None
-            widths = widths_of(spec, self.device.type)
-            self._plans[model_id, asked] = plan_for(asked, spec.text_quantization, widths.held_bytes, room)
+            self._plans[model_id, asked] = plan_of(spec, asked, self.device.type, room)
         return self._plans[model_id, asked]
 
     def spec(self, model_id: str) -> ModelSpec:

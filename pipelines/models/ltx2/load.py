@@ -16,7 +16,7 @@ from diffusers import LTX2Pipeline
 
 from pipelines.contract import ModelNotFound
 from pipelines.models.manifest import checked, digest, name_of, verify
-from pipelines.optimize.plan import Plan, name_of_plan, name_of_quantized, prepare, prepare_text
+from pipelines.optimize.plan import QUANTIZED_FILE, Plan, name_of_plan, name_of_quantized, prepare, prepare_text
 from pipelines.registry import ModelSpec
 
 _log = logging.getLogger(__name__)
@@ -85,7 +85,8 @@ def load(
     if spec.adapter:
         _fuse(pipeline.transformer, Path(spec.adapter))
     prepare(pipeline.transformer, plan)
-    folder = Path(pipeline.transformer.config._name_or_path).parent  # of a hub id: its snapshot, named by the commit
+    # Of a hub id: its snapshot, named by the commit.
+    folder = Path(spec.source) if spec.is_local else Path(pipeline.transformer.config._name_or_path).parent
     revision = None if spec.is_local else folder.name
 
     def text() -> TextParts:
@@ -118,7 +119,8 @@ class _Texts:
 
 def _parts(spec: ModelSpec, dtype: torch.dtype, wanted: tuple[str, ...], revision: str | None = None) -> LTX2Pipeline:
     """A pipeline with these parts only; diffusers loads no part that it is given as ``None``. Raises ``ModelNotFound``."""
-    others = {name: None for name in inspect.signature(LTX2Pipeline).parameters if name not in wanted}
+    small = {} if spec.held_as is None else _quantized(spec, wanted)
+    others = {name: small.get(name) for name in inspect.signature(LTX2Pipeline).parameters if name not in wanted or name in small}
     try:
         return LTX2Pipeline.from_pretrained(spec.source, dtype=dtype, local_files_only=spec.is_local, revision=revision, **others)
     except ImportError as error:  # weights that were quantized elsewhere
@@ -127,6 +129,19 @@ def _parts(spec: ModelSpec, dtype: torch.dtype, wanted: tuple[str, ...], revisio
     except (OSError, ValueError) as error:
         _log.warning("%s could not be loaded: %s", spec.source, error)
         raise ModelNotFound(_absent(spec), field="model") from error
+
+
+def _quantized(spec: ModelSpec, wanted: tuple[str, ...]) -> dict[str, Any]:
+    """Those of the wanted parts that the model's folder holds quantized."""
+    from pipelines.models.ltx2.quantized import read
+
+    assert spec.held_as is not None
+    folder, held = Path(spec.source), spec.held_as
+    return {
+        name: read(folder, name, held.text_quantization if name in _TEXT else held.quantization)
+        for name in wanted
+        if (folder / name / QUANTIZED_FILE).is_file()
+    }
 
 
 def _text_of(pipeline: LTX2Pipeline, device: torch.device) -> TextParts:
