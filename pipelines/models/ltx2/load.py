@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -123,12 +124,27 @@ def _parts(spec: ModelSpec, dtype: torch.dtype, wanted: tuple[str, ...], revisio
     others = {name: small.get(name) for name in inspect.signature(LTX2Pipeline).parameters if name not in wanted or name in small}
     try:
         return LTX2Pipeline.from_pretrained(spec.source, dtype=dtype, local_files_only=spec.is_local, revision=revision, **others)
-    except ImportError as error:  # weights that were quantized elsewhere
-        first = str(error).strip().splitlines()[0]
-        raise ModelNotFound(f"{spec.title} is quantized by a library that is not installed: {first}", field="model") from error
+    except (ImportError, RuntimeError) as error:
+        library = _library(spec)
+        if not library:
+            raise
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ModelNotFound(
+            f"{spec.title} was quantized by {library}, which cannot be used here ({reason}): install it, or use the model's "
+            "unquantized files with a mode of the studio.",
+            field="model",
+        ) from error
     except (OSError, ValueError) as error:
         _log.warning("%s could not be loaded: %s", spec.source, error)
         raise ModelNotFound(_absent(spec), field="model") from error
+
+
+def _library(spec: ModelSpec) -> str:
+    """The library that quantized the files of a local model, by their own word; empty where they are as they were trained."""
+    file = Path(spec.source) / "transformer" / "config.json"
+    if not file.is_file():
+        return ""
+    return str(json.loads(file.read_text(encoding="utf-8")).get("quantization_config", {}).get("quant_method", ""))
 
 
 def _quantized(spec: ModelSpec, wanted: tuple[str, ...]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -171,3 +172,14 @@ def test_the_command_writes_a_model(twin_folder, tmp_path):
         [sys.executable, "app.py", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert again.returncode == 2 and "is there already" in json.loads(again.stdout)["error"]
+
+
+def test_a_library_that_cannot_be_used_here_is_named(twin_folder, tmp_path):
+    if importlib.util.find_spec("bitsandbytes"):
+        pytest.skip("bitsandbytes is installed here, so nothing is missing")
+    folder = copied(twin_folder, tmp_path / "bnb")
+    config = json.loads((folder / "transformer" / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    (folder / "transformer" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelNotFound, match=r"quantized by bitsandbytes, which cannot be used here \(.+\): install it"):
+        load(spec(folder), CPU)
