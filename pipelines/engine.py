@@ -47,10 +47,10 @@ from pipelines.nodes.upscale import Upscale
 from pipelines.optimize.conditioning_cache import ConditioningCache
 from pipelines.optimize.gauge import gauge_of, weighed
 from pipelines.optimize.latent_store import LatentStore, beside
-from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work, is_shortage, thrift_for, widths_of
+from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work, is_shortage, plan_of, thrift_for, widths_of
 from pipelines.optimize.parallel.devices import Devices
 from pipelines.optimize.parallel.group import Group
-from pipelines.optimize.plan import Plan, plan_for
+from pipelines.optimize.plan import Plan
 from pipelines.optimize.tiling import Decoding, Part, decode_tile
 from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue, ModelSpec
@@ -159,8 +159,7 @@ class Engine:
         asked = self._asked or spec.defaults.quantization
         if (model_id, asked) not in self._plans:
             room = self._gauge.free() if self._gauge else None
-            widths = widths_of(spec, self.device.type)
-            self._plans[model_id, asked] = plan_for(asked, spec.text_quantization, widths.held_bytes, room)
+            self._plans[model_id, asked] = plan_of(spec, asked, self.device.type, room)
         return self._plans[model_id, asked]
 
     @contextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.contract import MAX_SEED, ClipRequest, EditRequest, ImportRequest, InvalidRequest, ModelNotFound, Quantization
+from pipelines.optimize.plan import Record
 from pipelines.prompting.timeline import timeline_of
 from pipelines.vocabulary import Unknown, Vocabulary
 
@@ -64,7 +65,8 @@ class ModelSpec:
     ``image_crf`` is the H.264 quality that first frames are passed through, as in the model's training; 0 is none.
     ``upscaler`` is the folder of the net that enlarges its frames; empty is none. ``vocabulary`` are the only words that it
     knows; ``None`` is a model that takes any. ``text_quantization`` is for its text encoder. With ``has_latent_upsampler`` its
-    folder holds the net of that name, which makes latents twice as wide and high.
+    folder holds the net of that name, which makes latents twice as wide and high. ``held_as`` says how its files themselves are
+    quantized; ``None`` is not at all.
     """
 
     id: str
@@ -94,6 +96,7 @@ class ModelSpec:
     adapter: str = ""
     vocabulary: Vocabulary | None = None
     text_quantization: Quantization = Quantization.AUTO
+    held_as: Record | None = None
 
     @property
     def upscale_factors(self) -> tuple[int, ...]:
@@ -209,6 +212,8 @@ def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
         transformer = json.loads((folder / "transformer" / "config.json").read_text())
         index = json.loads((folder / "model_index.json").read_text())
         vocabulary = Vocabulary.in_folder(folder)
+        record = Record.of(folder)
+        manifest = json.loads((folder / "sha256.json").read_text()) if record else {}
     except (OSError, ValueError) as error:
         raise ModelNotFound(f"model {model_id}: {folder} is not a diffusers model folder ({error}).", field="model") from None
     if index.get("_class_name") != "LTX2Pipeline":
@@ -236,6 +241,8 @@ def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
         memory_bytes=2 * weights,
         vocabulary=vocabulary,
         upscaler=str(folder / "upscaler") if (folder / "upscaler" / "config.json").is_file() else "",
+        sha256=manifest,
+        held_as=record,
     )
     return replace(spec, **changes)
 
@@ -302,6 +309,8 @@ class ModelCatalogue:
                 defaults=replace(spec.defaults, quantization=named.get(spec.id, spec.defaults.quantization)),
                 text_quantization=text,
             )
+            if spec.held_as is None
+            else spec
             for spec in self._specs.values()
         )
 
@@ -384,6 +393,12 @@ def _check(request: ClipRequest, spec: ModelSpec) -> None:
     timeline_of(request.prompt, None if isinstance(request, EditRequest) else request.duration_s)
     if request.upscale not in spec.upscale_factors:
         raise InvalidRequest(f"upscale is {request.upscale}, but {spec.title} has no upscaler: use 1.", field="upscale")
+    if spec.held_as and request.quantization not in (Quantization.AUTO, Quantization.NONE, spec.held_as.quantization):
+        raise InvalidRequest(
+            f"quantization is {request.quantization}, but {spec.title} holds its weights in {spec.held_as.quantization.value} "
+            "already: use none, or the model that it was made of.",
+            field="quantization",
+        )
     for name in ("stg_scale", "audio_stg_scale"):
         if getattr(request, name) > 0 and not spec.stg_blocks:
             raise InvalidRequest(f"{name} is above 0, but {spec.title} has no perturbed attention: use 0.", field=name)

@@ -170,6 +170,13 @@ def compare(context: typer.Context) -> None:
     _hand_over("pipelines.metrics.measuring", ["compare", *context.args])
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def quantize(context: typer.Context) -> None:
+    """Write a model with its weights in fewer bits; `quantize MODEL --mode int8 --out FOLDER [--text int8] [--json]`."""
+    folders = settings_with().models
+    _hand_over("pipelines.models.quantizing", [str(folders.get(word, word)) for word in context.args])
+
+
 def _hand_over(module: str, arguments: list[str]) -> None:
     """Run a module in a process of its own, because this one never loads torch; exits as it does."""
     # From whatever folder it is called: the process finds our modules where this one does, and files where the person is.

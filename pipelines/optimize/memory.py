@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.contract import GenerationRequest, Modality, ModelNotFound, Quantization
-from pipelines.optimize.plan import Plan, held_bytes
+from pipelines.optimize.plan import QUANTIZED_FILE, Plan, held_bytes, plan_for
 from pipelines.registry import ModelSpec
 
 MIB = 1024**2
@@ -149,19 +149,29 @@ def widths_of(spec: ModelSpec, device: str) -> Widths:
     return Widths(whole, element, _reckoned_savings(whole, element))
 
 
+def plan_of(spec: ModelSpec, asked: Quantization, device: str, room_bytes: int | None) -> Plan:
+    """How ``spec`` is prepared where ``asked`` is wanted and its weights may take some of ``room_bytes``.
+
+    Files that hold quantized weights are taken as they are.
+    """
+    if spec.held_as is not None:
+        return Plan()
+    return plan_for(asked, spec.text_quantization, widths_of(spec, device).held_bytes, room_bytes)
+
+
 @lru_cache(maxsize=64)
 def _read(folder: Path, element: int) -> Widths:
     names = ("transformer", "vae", "audio_vae", "vocoder")
     transformer, vae, audio, vocoder = (json.loads((folder / name / "config.json").read_text()) for name in names)
     own = folder / _UPSAMPLER
     upsampler = json.loads((own / "config.json").read_text()) if (own / "config.json").is_file() else {}
-    shapes = {text: _shapes(folder, text) for text in (True, False)}
+    weights = {text: _weights(folder, text) for text in (True, False)}
     return Widths(
-        weights_bytes=_bytes([*shapes[True], *shapes[False]], element, Quantization.NONE),
+        weights_bytes=_bytes([*weights[True], *weights[False]], element, Quantization.NONE),
         element_bytes=element,
         saved_bytes={
             (mode, text): _bytes(found, element, Quantization.NONE) - _bytes(found, element, mode)
-            for text, found in shapes.items()
+            for text, found in weights.items()
             for mode in Quantization
         },
         video_width=transformer["num_attention_heads"] * transformer["attention_head_dim"],
@@ -171,7 +181,7 @@ def _read(folder: Path, element: int) -> Widths:
         temporal=vae["temporal_compression_ratio"],
         audio_latents_per_s=audio["sample_rate"] / audio["mel_hop_length"] / 4,
         sample_rate=vocoder["output_sampling_rate"],
-        upsampler_parameters=sum(prod(shape) for file in own.rglob("*.safetensors") for _, shape in _tensors(file)),
+        upsampler_parameters=sum(prod(each.shape) for file in own.rglob("*.safetensors") for each in _tensors(file)),
         upsampler_width=upsampler.get("mid_channels", 0),
     )
 
@@ -196,19 +206,33 @@ def _reckoned_savings(whole: int, element: int) -> dict[tuple[Quantization, bool
     }
 
 
-def _shapes(folder: Path, text: bool) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of all weights of the parts that read texts, or of the others but the latent upsampler."""
+@dataclass(frozen=True)
+class _Tensor:
+    """Something that a safetensors file holds; what was quantized takes in memory what it does in the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    fixed_bytes: int | None
+
+    def held_bytes(self, element: int, mode: Quantization) -> int:
+        if self.fixed_bytes is not None:
+            return self.fixed_bytes
+        return held_bytes(self.name, self.shape, element, mode)
+
+
+def _weights(folder: Path, text: bool) -> list[_Tensor]:
+    """All weights of the parts that read texts, or of the others but the latent upsampler."""
     every = (file for file in folder.rglob("*.safetensors") if file.parent.name != _UPSAMPLER)
     files = (file for file in every if (file.parent.name in _TEXT_PARTS) == text)
     return [each for file in files for each in _tensors(file)]
 
 
-def _bytes(tensors: Iterable[tuple[str, tuple[int, ...]]], element: int, mode: Quantization) -> int:
-    return sum(held_bytes(name, shape, element, mode) for name, shape in tensors)
+def _bytes(tensors: Iterable[_Tensor], element: int, mode: Quantization) -> int:
+    return sum(tensor.held_bytes(element, mode) for tensor in tensors)
 
 
-def _tensors(file: Path) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of what a safetensors file holds, from its header alone. Raises ``ModelNotFound`` for a damaged one."""
+def _tensors(file: Path) -> Iterable[_Tensor]:
+    """What a safetensors file holds, from its header alone. Raises ``ModelNotFound`` for a damaged one."""
     try:
         with file.open("rb") as stream:
             length = struct.unpack("<Q", stream.read(8))[0]
@@ -217,7 +241,10 @@ def _tensors(file: Path) -> list[tuple[str, tuple[int, ...]]]:
             header = json.loads(stream.read(length))
     except (struct.error, ValueError) as error:
         raise ModelNotFound(f"{file} is damaged ({error}): install the model again.", field="model") from None
-    return [(name, tuple(tensor["shape"])) for name, tensor in header.items() if name != "__metadata__"]
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            begin, end = tensor["data_offsets"]
+            yield _Tensor(name, tuple(tensor["shape"]), end - begin if file.name == QUANTIZED_FILE else None)
 
 
 def _quantities(stage: str, work: Work, widths: Widths) -> list[tuple[float, float]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import gcd, prod
+from pathlib import Path
 from typing import Any
 
 from pipelines.contract import Quantization
@@ -21,6 +23,34 @@ _LAYERS = re.compile(
 )
 _ROOM = 0.85
 """Weights may take this share of the memory there is; activations need the rest."""
+
+
+RECORD_FILE, QUANTIZED_FILE = "quantization.json", "quantized.safetensors"
+"""In a model's folder: how its files were made smaller; and in a part's, the weights that were."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """How the weights in a folder were quantized; ``sha256`` names the same model where it is quantized as it is loaded."""
+
+    quantization: Quantization
+    text_quantization: Quantization
+    sha256: str
+
+    def write(self, folder: Path) -> None:
+        """Into ``folder``."""
+        (folder / RECORD_FILE).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+    @classmethod
+    def of(cls, folder: Path) -> Record | None:
+        """That of ``folder``; ``None`` where its weights are as they were trained. Raises ``ValueError`` for a damaged one."""
+        if not (folder / RECORD_FILE).is_file():
+            return None
+        told = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        try:
+            return cls(Quantization(told["quantization"]), Quantization(told["text_quantization"]), str(told["sha256"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{RECORD_FILE} is damaged") from error
 
 
 @dataclass(frozen=True)
@@ -86,7 +116,7 @@ def held_bytes(name: str, shape: tuple[int, ...], element: int, quantization: Qu
 
 
 def plan_for(asked: Quantization, text: Quantization, weights_bytes: Callable[[Plan], int], room_bytes: int | None) -> Plan:
-    """The plan of a model of which ``asked`` and ``text`` are wanted, where its weights may take some of ``room_bytes``.
+    """The plan of a model for which ``asked`` and ``text`` are wanted, where its weights may take some of ``room_bytes``.
 
     What is left to choose becomes the first of: as it is, 8 bits, 4 bits, that fits; without a known room, as it is.
     """

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pipelines.contract import GenerationRequest, Quantization
 from pipelines.optimize.gauge import free_bytes, resident_bytes
-from pipelines.optimize.memory import Measured, MemoryModel, Prediction, Work, cheapest_change, widths_of
-from pipelines.optimize.plan import Plan, plan_for
+from pipelines.optimize.memory import Measured, MemoryModel, Prediction, Work, cheapest_change, plan_of, widths_of
+from pipelines.optimize.plan import Plan
 from pipelines.registry import ModelCatalogue
 from studio.services.records import LessMemory, MemoryForecast, StageMemory
 from studio.settings import Settings
@@ -47,12 +47,11 @@ class ForecastService:
         with self._database.read() as connection:
             device = self._device(memory.latest_device(connection))
             rows = memory.latest(connection, device, spec.id)
-        widths = widths_of(spec, device)
         room = free_bytes() if device == "cpu" else None
         asked = full.quantization or Quantization.AUTO
-        plan, automatic = (plan_for(mode, spec.text_quantization, widths.held_bytes, room) for mode in (asked, Quantization.AUTO))
+        plan, automatic = (plan_of(spec, mode, device, room) for mode in (asked, Quantization.AUTO))
         runs = tuple(_measured(row, automatic) for row in rows)
-        model = MemoryModel(widths, device, runs, plan.text_quantization)
+        model = MemoryModel(widths_of(spec, device), device, runs, plan.text_quantization)
         work = replace(Work.of(full), quantization=plan.quantization)
         found = model.predict(work)
         ran_short = any(row.ran_short and run.work.pixels <= work.pixels for row, run in zip(rows, model.measured, strict=True))
@@ -71,7 +70,7 @@ class ForecastService:
             runs=found.runs,
             change=None if change is None else LessMemory(settings=dict(change.settings), words=change.words),
             ran_short=ran_short,
-            sentence=_sentence(found, free, ran_short),
+            sentence=_sentence(found, free, ran_short) + _choice(asked, plan),
         )
 
     def _device(self, seen: str | None) -> str:
@@ -104,6 +103,12 @@ def _sentence(found: Prediction, free: int | None, ran_short: bool) -> str:
     told = f"Needs about {_gigabytes(found.peak_bytes)} GB at the most, {_STAGE_WORDS[found.stage]}"
     told += "." if free is None else f"; {_gigabytes(free)} GB can be had."
     return told + (" A clip of this size ran short before and went on in smaller steps." if ran_short else "")
+
+
+def _choice(asked: Quantization, plan: Plan) -> str:
+    if asked is not Quantization.AUTO or plan.quantization is Quantization.NONE:
+        return ""
+    return f" Its weights will be held as {plan.quantization.value}: as they are they would not fit."
 
 
 def _gigabytes(count: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from diffusers import LTX2Pipeline
 
 from pipelines.contract import ModelNotFound
 from pipelines.models.manifest import checked, digest, name_of, verify
-from pipelines.optimize.plan import Plan, name_of_plan, name_of_quantized, prepare, prepare_text
+from pipelines.optimize.plan import QUANTIZED_FILE, Plan, name_of_plan, name_of_quantized, prepare, prepare_text
 from pipelines.registry import ModelSpec
 
 _log = logging.getLogger(__name__)
@@ -106,7 +107,8 @@ def load(
     if spec.adapter:
         _fuse(pipeline.transformer, Path(spec.adapter))
     prepare(pipeline.transformer, plan)
-    folder = Path(pipeline.transformer.config._name_or_path).parent  # of a hub id: its snapshot, named by the commit
+    # Of a hub id: its snapshot, named by the commit.
+    folder = Path(spec.source) if spec.is_local else Path(pipeline.transformer.config._name_or_path).parent
     revision = None if spec.is_local else folder.name
 
     def text() -> TextParts:
@@ -143,15 +145,44 @@ class _Texts:
 
 def _parts(spec: ModelSpec, dtype: torch.dtype, wanted: tuple[str, ...], revision: str | None = None) -> LTX2Pipeline:
     """A pipeline with these parts only; diffusers loads no part that it is given as ``None``. Raises ``ModelNotFound``."""
-    others = {name: None for name in inspect.signature(LTX2Pipeline).parameters if name not in wanted}
+    small = {} if spec.held_as is None else _quantized(spec, wanted)
+    others = {name: small.get(name) for name in inspect.signature(LTX2Pipeline).parameters if name not in wanted or name in small}
     try:
         return LTX2Pipeline.from_pretrained(spec.source, dtype=dtype, local_files_only=spec.is_local, revision=revision, **others)
-    except ImportError as error:  # weights that were quantized elsewhere
-        first = str(error).strip().splitlines()[0]
-        raise ModelNotFound(f"{spec.title} is quantized by a library that is not installed: {first}", field="model") from error
+    except (ImportError, RuntimeError) as error:
+        library = _library(spec)
+        if not library:
+            raise
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ModelNotFound(
+            f"{spec.title} was quantized by {library}, which cannot be used here ({reason}): install it, or use the model's "
+            "unquantized files with a mode of the studio.",
+            field="model",
+        ) from error
     except (OSError, ValueError) as error:
         _log.warning("%s could not be loaded: %s", spec.source, error)
         raise ModelNotFound(_absent(spec), field="model") from error
+
+
+def _library(spec: ModelSpec) -> str:
+    """The library that quantized the files of a local model, by their own word; empty where they are as they were trained."""
+    file = Path(spec.source) / "transformer" / "config.json"
+    if not file.is_file():
+        return ""
+    return str(json.loads(file.read_text(encoding="utf-8")).get("quantization_config", {}).get("quant_method", ""))
+
+
+def _quantized(spec: ModelSpec, wanted: tuple[str, ...]) -> dict[str, Any]:
+    """Those of the wanted parts that the model's folder holds quantized."""
+    from pipelines.models.ltx2.quantized import read
+
+    assert spec.held_as is not None
+    folder, held = Path(spec.source), spec.held_as
+    return {
+        name: read(folder, name, held.text_quantization if name in _TEXT else held.quantization)
+        for name in wanted
+        if (folder / name / QUANTIZED_FILE).is_file()
+    }
 
 
 def _text_of(pipeline: LTX2Pipeline, device: torch.device) -> TextParts:

@@ -54,7 +54,7 @@ def test_a_damaged_file_is_named_and_takes_no_memory(tmp_path: Path, header: byt
     shutil.copytree(POCKET_FOLDER, folder)
     (damaged,) = (folder / "vae").glob("*.safetensors")
     damaged.write_bytes(header)
-    with pytest.raises(ModelNotFound, match="vae.*is damaged"):
+    with pytest.raises(ModelNotFound, match=r"vae.*is damaged"):
         widths_of(spec_from_folder("twin", folder), "cpu")
 
 

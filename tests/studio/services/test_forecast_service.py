@@ -61,7 +61,7 @@ def test_a_finished_job_is_evidence_for_the_next(real: Studio, small: Callable[.
 
 def test_what_does_not_fit_comes_with_a_change_that_does(idle: Studio) -> None:
     """LTX-2 in float32 on this machine's processor: no change helps; a pocket that took all there is: a shorter one fits."""
-    told = idle.forecasts.of(GenerationRequest(prompt="a ball", model="ltx-2"))
+    told = idle.forecasts.of(GenerationRequest(prompt="a ball", model="ltx-2", quantization="none"))
     assert told.fits is False and told.change is None and " GB can be had." in told.sentence
     free = idle.forecasts.of(GenerationRequest(prompt="a ball")).free_bytes
     large = GenerationRequest(prompt="a ball", height=512, width=512, num_frames=121)
