@@ -63,3 +63,15 @@ def test_the_list_and_the_embedded_model(tmp_path: Path) -> None:
     assert "is whole" in run(tmp_path, "verify", "pocket").stdout
     refused = run(tmp_path, "verify", "ltx-2")
     assert refused.returncode == 2 and "is not on this machine" in refused.stderr
+
+
+def test_a_download_that_stopped_is_partly_here(tmp_path: Path) -> None:
+    snapshot = cached(tmp_path)
+    link = next((snapshot / "transformer").glob("*.safetensors"))
+    blob = link.resolve()
+    blob.rename(blob.with_name(blob.name + ".incomplete"))
+    link.unlink()
+    found = state(tmp_path)
+    assert found["state"] == "partly here" and "transformer/" in str(found["missing"])
+    refused = run(tmp_path, "verify", "ltx-2")
+    assert refused.returncode == 2 and "lacks transformer/" in refused.stderr
