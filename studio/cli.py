@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -33,6 +33,7 @@ def main() -> None:
     from studio.cli_grid import command as grid
     from studio.cli_import import import_file
     from studio.cli_lora import app as lora
+    from studio.cli_models import app as models
     from studio.cli_project import app as project
     from studio.cli_prompt import prompt, translate
 
@@ -45,6 +46,7 @@ def main() -> None:
     app.command("cost")(cost)
     app.command("import")(import_file)
     app.add_typer(lora, name="lora")
+    app.add_typer(models, name="models")
     app.add_typer(project, name="project")
     app()
 
@@ -109,18 +111,6 @@ def library(
             page = studio.clips(text, limit)
         rows = [(clip["id"], clip["created_at"][:19], f"{clip['duration_s']:.1f} s", clip["name"][:60]) for clip in page["clips"]]
         answer(page, as_json, lambda: table(("id", "made", "length", "name"), rows, "no clips yet"))
-
-
-@app.command()
-def models(as_json: AsJson = False) -> None:
-    """List the models and what each can do."""
-    with failures(as_json):
-        from dataclasses import asdict
-
-        specs = list(settings_with().catalogue)
-        cards: list[dict[str, Any]] = [{**asdict(spec), "sha256": dict(spec.sha256), "is_local": spec.is_local} for spec in specs]
-        rows = [(spec.id, "here" if spec.is_local else "to download", spec.licence, spec.description) for spec in specs]
-        answer({"models": cards}, as_json, lambda: table(("id", "weights", "licence", "what"), rows, ""))
 
 
 @app.command()

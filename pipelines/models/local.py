@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from pipelines.contract import InvalidRequest, ModelNotFound, OutOfMemory, StudioError
 from pipelines.metrics.catalogue import JUDGES
+from pipelines.models.manifest import is_whole
 from pipelines.optimize.gauge import free_bytes
 from pipelines.optimize.memory import is_shortage
 
@@ -139,24 +139,9 @@ def _weights_bytes(model: LocalModel) -> int:
     if not files or missing:
         raise model.refused(f"lacks {missing[0] if missing else 'its weights (model.safetensors)'}: fetch it again")
     for file in files:
-        if file.suffix == ".safetensors" and not _is_whole(file):
+        if file.suffix == ".safetensors" and not is_whole(file):
             raise model.refused(f"is damaged ({file.name} is cut off): fetch it again")
     return sum(file.stat().st_size for file in files)
-
-
-def _is_whole(file: Path) -> bool:
-    """Whether a safetensors file is as long as its header says."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        begin = stream.read(8)
-        length = struct.unpack("<Q", begin)[0] if len(begin) == 8 else size
-        if length > size - 8:
-            return False
-        try:
-            ends = [entry["data_offsets"][1] for name, entry in json.loads(stream.read(length)).items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-            return False
-    return bool(8 + length + max(ends, default=0) == size)
 
 
 def device_for(model: LocalModel, wanted: str) -> str:

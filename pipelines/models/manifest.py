@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,21 @@ def digest(file: Path) -> str:
             stream.seek(part * (size - _SAMPLE_BYTES) // 15)
             found.update(stream.read(_SAMPLE_BYTES))
         return found.hexdigest()
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a safetensors file is as long as its header says."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        begin = stream.read(8)
+        length = struct.unpack("<Q", begin)[0] if len(begin) == 8 else size
+        if length > size - 8:
+            return False
+        try:
+            ends = [entry["data_offsets"][1] for name, entry in json.loads(stream.read(length)).items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            return False
+    return bool(8 + length + max(ends, default=0) == size)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""What of a catalogue's model lies on this machine, and whether its files are whole. No torch, no network.
+
+A model of the hub is looked for where huggingface_hub keeps what it fetched; one that lacks files is "partly here", never "here".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.contract import ModelNotFound
+from pipelines.models.manifest import is_whole, verify
+from pipelines.registry import ModelSpec
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """``state`` is here, partly here or absent; ``missing`` names what is lacking, in the model's folder."""
+
+    state: str
+    folder: Path | None = None
+    on_disk_bytes: int = 0
+    missing: tuple[str, ...] = ()
+
+
+def installed(spec: ModelSpec) -> Installed:
+    """Where the weights of ``spec`` lie and what they lack; reads names, sizes and headers only."""
+    folder = _folder_of(spec.source)
+    if folder is None:
+        return Installed("absent")
+    missing = tuple(_missing(folder))
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return Installed("partly here" if missing else "here", folder, size, missing)
+
+
+def verified(spec: ModelSpec) -> int:
+    """How many files were compared with their published sha256. Raises ``ModelNotFound`` naming the first that is not as it was.
+
+    Files of the hub's cache that are large are named by their sha256 there; the embedded model has a manifest.
+    """
+    found = installed(spec)
+    if found.folder is None:
+        raise ModelNotFound(f"model {spec.id} is not on this machine: fetch it with `hf download {spec.source}`.", field="model")
+    if found.missing:
+        raise ModelNotFound(f"model {spec.id} lacks {found.missing[0]}: fetch it again.", field="model")
+    verify(spec.title, found.folder, spec.sha256)
+    blobs = [file for file in sorted(found.folder.rglob("*")) if file.is_symlink() and _SHA256.fullmatch(file.resolve().name)]
+    for file in blobs:
+        with file.open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != file.resolve().name:
+                name = file.relative_to(found.folder)
+                raise ModelNotFound(f"model {spec.id}: {name} is damaged (its sha256 differs): fetch it again.", field="model")
+    return len(spec.sha256) + len(blobs)
+
+
+def _folder_of(source: str) -> Path | None:
+    if Path(source).is_dir():
+        return Path(source)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
+def _missing(folder: Path) -> list[str]:
+    """Parts that ``model_index.json`` names and that are absent or cut off."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        parts = [name for name, kind in index.items() if isinstance(kind, list) and kind[0]]
+    except (OSError, ValueError, AttributeError, IndexError):
+        return ["model_index.json"]
+    return [lacking for part in parts for lacking in _missing_of(folder, part)]
+
+
+def _missing_of(folder: Path, part: str) -> list[str]:
+    home = folder / part
+    if not home.is_dir() or not any(home.iterdir()):
+        return [part]
+    if not (home / "config.json").is_file():  # a tokenizer or a scheduler: it has no weights
+        return []
+    names = {file.name for file in home.glob("*.safetensors")}
+    for index in home.glob("*.safetensors.index.json"):
+        try:
+            names |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return [f"{part}/{index.name}"]
+    if not names:
+        return [f"{part}/*.safetensors"]
+    return [f"{part}/{name}" for name in sorted(names) if not (home / name).is_file() or not is_whole(home / name)]

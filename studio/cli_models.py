@@ -1,0 +1,73 @@
+"""``models``: which there are, what of them is on this machine, whether they fit it, and whether their files are whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from studio.terminal import answer, failures, settings_with, table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Model = Annotated[str, typer.Argument(help="The id of a model, as `models` lists it.")]
+app = typer.Typer(help="List the models, look at one, check its files.", rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the models: what is here, what fits the free memory, size and licence."""
+    if context.invoked_subcommand:
+        return
+    with failures(as_json):
+        cards = [_card(spec) for spec in _catalogue()]
+        rows = [(c["id"], c["state"], _fits(c), _gb(c["download_bytes"]), c["licence"], c["description"]) for c in cards]
+        head = ("id", "weights", "fits", "size", "licence", "what")
+        answer({"models": cards}, as_json, lambda: table(head, rows, ""))
+
+
+@app.command()
+def show(model: Model, as_json: AsJson = False) -> None:
+    """Say all about one model: where it lies, what it lacks, what it needs."""
+    with failures(as_json):
+        card = _card(_catalogue().get(model))
+        names = ("title", "description", "licence", "source", "state", "folder", "missing")
+        rows = [(name, ", ".join(card[name]) if name == "missing" else str(card[name] or "")) for name in names]
+        rows += [("download", _gb(card["download_bytes"])), ("memory", _gb(card["memory_bytes"])), ("fits", _fits(card))]
+        answer(card, as_json, lambda: table(("what", "value"), rows, ""))
+
+
+@app.command()
+def verify(model: Model, as_json: AsJson = False) -> None:
+    """Read every published file of a model and compare its sha256; exits 2 naming the file that is not as it was."""
+    with failures(as_json):
+        from pipelines.models.installed import verified
+
+        spec = _catalogue().get(model)
+        count = verified(spec)
+        told = f"{spec.title} is whole; {count} files have their published sha256."
+        answer({"model": spec.id, "compared": count}, as_json, lambda: typer.echo(told))
+
+
+def _catalogue() -> Any:
+    return settings_with().catalogue
+
+
+def _card(spec: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from pipelines.models.installed import installed
+    from pipelines.optimize.gauge import free_bytes
+
+    free = free_bytes()
+    found = asdict(installed(spec))
+    fits = None if free is None or not spec.memory_bytes else spec.memory_bytes <= free
+    card = {**asdict(spec), "sha256": dict(spec.sha256), "is_local": spec.is_local}
+    return card | found | {"fits": fits, "free_memory_bytes": free}
+
+
+def _fits(card: dict[str, Any]) -> str:
+    return {True: "yes", False: "no", None: "unknown"}[card["fits"]]
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.3g} GB"
