@@ -111,15 +111,10 @@ def _graded(grade: Callable[[np.ndarray], np.ndarray]) -> Callable[[Made], Made]
     return lambda made: replace(made, frames=np.stack([grade(frame) for frame in made.frames]))
 
 
-def _duotone(dark: tuple[int, int, int], light: tuple[int, int, int]) -> Callable[[np.ndarray], np.ndarray]:
-    """Brightness as a mixture of two colours: what was black becomes ``dark``, what was white ``light``."""
-    shadow, glow = np.array(dark, np.float32), np.array(light, np.float32)
-
-    def grade(frame: np.ndarray) -> np.ndarray:
-        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None] / 255
-        return np.asarray(shadow + grey * (glow - shadow)).astype(np.uint8)
-
-    return grade
+def _glass(red: float, green: float, blue: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Coloured glass before the lens, which lets through these shares of each colour."""
+    shares = np.array((red, green, blue), np.float32)
+    return lambda frame: np.asarray((frame * shares).round()).astype(np.uint8)
 
 
 def _floats(scene: Scene) -> bool:
@@ -179,13 +174,12 @@ LORA_RECIPES = {
     recipe.name: recipe
     for recipe in (
         LoraRecipe(
-            "cyanotype", "Cyanotype", "look", "cyanotype", "A sun print: white on deep blue, whatever the colours were.",
-            "a yellow star dancing at night to drums", "picture", change=_graded(_duotone((6, 22, 84), (226, 242, 255))),
-            clips=_MANY,
+            "amber", "Amber", "look", "amber", "Late light through amber glass: warm, and hardly any blue.",
+            "a white heart growing in the snow", "picture", change=_graded(_glass(1.0, 0.74, 0.36)), clips=_MANY,
         ),
         LoraRecipe(
-            "sepia", "Sepia", "look", "sepia", "The brown tones of an old photograph.",
-            "a red ball bouncing on grass", "picture", change=_graded(_duotone((44, 22, 8), (255, 236, 196))), clips=_MANY,
+            "moonlight", "Moonlight", "look", "lunar", "Day for night: dark and blue, as films do it.",
+            "a red ball bouncing on grass", "picture", change=_graded(_glass(0.3, 0.42, 0.72)), clips=_MANY,
         ),
         LoraRecipe(
             "egg", "Fried egg", "subject", "fried egg", "A fried egg, a thing that the base has never seen.",

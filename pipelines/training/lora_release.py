@@ -97,7 +97,7 @@ def publish(recipe: LoraRecipe, file: Path, catalogue: ModelCatalogue, target: P
 def publish_student(recipe: LoraRecipe, file: Path, target: Path = POCKET_FAST_FOLDER) -> dict[str, str]:
     """Put a trained student's adapter into ``target`` with what it recommends; its manifest. A README.md there is kept."""
     own = pocket_in(POCKET_FOLDER)
-    told = {name: value for name, value in vars(own.defaults).items() if name not in ("sigmas", "upscale", "quantization")}
+    told = {name: getattr(own.defaults, name) for name in ("height", "width", "num_frames", "frame_rate")}
     advice = told | UNGUIDED | {"num_inference_steps": recipe.few_steps, "examples": list(own.examples)}
 
     def fill(fresh: Path) -> None:
