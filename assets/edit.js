@@ -241,6 +241,10 @@
       ],
       edit: () => ({ kind: "crop", ...Object.fromEntries(["left", "top", "width", "height"].map((name) => [name, Number(read(name))])) }),
     },
+    "match-colour": {
+      group: "Range", title: "Match colour", text: "Brings the colours of the marked range to those of the frames beside it.",
+      edit: () => ({ kind: "match-colour", ...span() }),
+    },
     mute: { group: "Sound", title: "Mute", text: "Takes the sound away.", edit: () => ({ kind: "mute" }) },
     "replace-sound": {
       group: "Sound", title: "Replace", text: "Takes the sound of another clip.", fields: () => [clips("other", "The clip with the sound")],
@@ -332,13 +336,15 @@
     }, 150);
   }
 
-  async function submit() {
+  async function submit(body = asked()) {
     await attempt(async () => {
       make.disabled = true;
-      watch(await api("/edits", { method: "POST", json: asked() }));
+      watch(await api("/edits", { method: "POST", json: body }));
     });
     plan();
   }
+  const seams = studio.seamGuard({ submit, show: (at_s) => show(at_s * rate()) });
+  axis.append(seams.marks);
 
   function watch(job) {
     source?.close();
@@ -410,6 +416,7 @@
       show(Math.min(now.frame, last()));
       drawRange();
       drawTakes();
+      seams.draw(clip);
       choose(keepTool && (TOOLS[now.tool].fits?.() ?? true) ? now.tool : "retake");
       requestAnimationFrame(() => {
         drawStrip();
@@ -427,7 +434,7 @@
           "section", { class: "edit-view", "aria-label": "Clip and time axis" },
           h("div", { class: "edit-bar" }, title, undo, redo, flip, exporting, studio.openVideo()),
           h("div", { class: "screen" }, video, paper, badge),
-          controls, rail, takes,
+          controls, rail, seams.guard, takes,
         ),
         h("section", { class: "edit-side", "aria-label": "What to do" }, tools, panel),
       ),
@@ -474,4 +481,11 @@
     const [, id] = location.hash.match(/^#edit=([0-9a-f]{32})$/) ?? [];
     if (id) studio.editClip({ id });
   };
+  /* A tab that is not shown is not there yet: after a reload the address alone knows that somebody was editing. */
+  const again = () => {
+    const tab = document.querySelector('[role=tab][data-tab-id="edit"]');
+    if (tab) tab.click();
+    else setTimeout(again, 100);
+  };
+  if (location.hash.startsWith("#edit=")) again();
 })();

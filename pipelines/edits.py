@@ -207,6 +207,12 @@ class Crop(Operation):
     """Rows that stay."""
 
 
+class MatchColour(_Range):
+    """The colours of a range brought to those of the frames beside it, where an edit left them off."""
+
+    kind: Literal["match-colour"] = "match-colour"
+
+
 class Mute(Operation):
     """The picture without its sound."""
 
@@ -247,6 +253,7 @@ Edit = Annotated[
     | Speed
     | Trim
     | Crop
+    | MatchColour
     | Mute
     | ReplaceSound
     | ShiftSound,

@@ -31,7 +31,7 @@ from pipelines.contract import (
     StudioError,
 )
 from pipelines.edit_graphs import begins_with, enlarged, imagined, plain_edit
-from pipelines.editing.plan import EditPlan
+from pipelines.editing.plan import EditPlan, imagined_frames
 from pipelines.editing.request import planned
 from pipelines.editing.shape import shape_of
 from pipelines.edits import Enlarge
@@ -312,6 +312,7 @@ class Engine:
         graph["mux"] = Mux(
             frames=Wire(node="upscale" if "upscale" in graph else "frames") if shape.has_video else None,
             sound=Wire(node="sound") if shape.has_audio else None,
+            imagined=imagined_frames(request.edit, plan),
             request=request,
             weights=maker.sha256,
             code_version=code_version(),

@@ -8,9 +8,10 @@ import numpy as np
 
 from pipelines.clip_io import Media, Sound
 from pipelines.contract import InvalidRequest
+from pipelines.editing.colour import matched
 from pipelines.editing.layout import heard, joined, silence
 from pipelines.editing.plan import EditPlan
-from pipelines.edits import Crop, Edit, Interpolate, Join, Mute, ReplaceSound, ShiftSound, Speed, Trim
+from pipelines.edits import Crop, Edit, Interpolate, Join, MatchColour, Mute, ReplaceSound, ShiftSound, Speed, Trim
 from pipelines.optical_flow import DenseFlow
 
 
@@ -29,6 +30,10 @@ def edited(edit: Edit, plan: EditPlan, source: Media, other: Media | None) -> Me
             frames, sound = layout.frames, layout.sound
         case Crop(left=left, top=top, width=width, height=height) if frames is not None:
             frames = frames[:, top : top + height, left : left + width]
+        case MatchColour(start_s=start_s, end_s=end_s) if frames is not None:
+            start = min(round(start_s * shape.frame_rate), len(frames) - 1)
+            end = len(frames) if end_s is None else min(round(end_s * shape.frame_rate), len(frames))
+            frames = matched(frames, start, max(start + 1, end))
         case Mute():
             sound = None
         case ReplaceSound():

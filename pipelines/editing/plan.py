@@ -21,6 +21,7 @@ from pipelines.edits import (
     Join,
     Keyframes,
     Loop,
+    MatchColour,
     Mute,
     Region,
     ReplaceSound,
@@ -263,6 +264,33 @@ def _crop(edit: Crop, source: Shape, other: Shape | None) -> EditPlan:
     return EditPlan(replace(source, height=edit.height, width=edit.width))
 
 
+def _match_colour(edit: MatchColour, source: Shape, other: Shape | None) -> EditPlan:
+    _needs(source, video=True)
+    span = _range(edit, source)
+    if span == Span(0, source.num_frames):
+        raise _wrong("the range is the whole clip, so no frame is left to match it to; choose a part of it", "start_s")
+    return EditPlan(source)
+
+
+def imagined_frames(edit: Edit, plan: EditPlan) -> Span | None:
+    """Which frames of the finished clip were made anew between kept ones; ``None`` where there are no two such parts.
+
+    They run over the clip's end where ``start`` is the larger, as in a loop. A plain cut is meant to jump, so it is none.
+    """
+    count = plan.shape.num_frames
+    match edit:
+        case Loop():
+            half = (plan.video.end - plan.video.start) // 2
+            span = plan.video if plan.video.is_empty else Span(count - half, half)
+        case MatchColour():
+            span = _range(edit, plan.shape)
+        case Retake() | Region() | Extend() | Join():
+            span = plan.video
+        case _:
+            return None
+    return None if span.start == span.end or span == Span(0, count) else span
+
+
 def _mute(edit: Mute, source: Shape, other: Shape | None) -> EditPlan:
     _needs(source, video=True)
     return EditPlan(replace(source, has_audio=False))
@@ -295,6 +323,7 @@ _PLANS: dict[type, Callable[[Any, Shape, Shape | None], EditPlan]] = {
     Speed: _speed,
     Trim: _trim,
     Crop: _crop,
+    MatchColour: _match_colour,
     Mute: _mute,
     ReplaceSound: _replace_sound,
     ShiftSound: _shift_sound,

@@ -13,9 +13,11 @@ import soxr
 
 from pipelines.clip_io import Media, Sound
 from pipelines.contract import AnyRequest, StudioError
+from pipelines.editing.plan import Span
 from pipelines.metrics.loudness import sound_metrics
 from pipelines.metrics.offset import Offset, contacts_of, of_curves, of_events, surest
 from pipelines.metrics.picture import picture_metrics
+from pipelines.metrics.seams import seam_metrics
 from pipelines.metrics.semantic import named, semantic_metrics
 from pipelines.metrics.sync import contacts, envelope, motion_peaks, onsets
 from pipelines.metrics.temporal import Change, changes, drift, dynamic_degree, of_changes
@@ -40,12 +42,17 @@ class Witness:
 
 
 def quality_card(
-    media: Media, request: AnyRequest | None, spec: ModelSpec | None, judge: TextImageModel | None = None
+    media: Media,
+    request: AnyRequest | None,
+    spec: ModelSpec | None,
+    judge: TextImageModel | None = None,
+    imagined: Span | None = None,
 ) -> dict[str, float]:
     """Measurements by name; what the clip lacks is absent, not zero.
 
     ``request`` and ``spec`` say what was asked and in which words; without them, or with a model that takes any words, the
-    readers say nothing about meaning. ``judge`` compares pictures with any words.
+    readers say nothing about meaning. ``judge`` compares pictures with any words. ``imagined`` are the frames that an edit made
+    anew between kept ones (``editing.plan.imagined_frames``).
     """
     started = time.perf_counter()
     found: dict[str, float] = {}
@@ -59,6 +66,8 @@ def quality_card(
         frames = _small(frames)
         pairs = list(changes(frames))
         found |= _over_time(frames, pairs, rate)
+        if imagined is not None:
+            found |= seam_metrics(frames, pairs, rate, (imagined.start, imagined.end))
     if sound is not None:
         found["length.sound_s"] = sound.samples.shape[1] / sound.sample_rate
         found |= sound_metrics(sound)

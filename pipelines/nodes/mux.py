@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pipelines.contract import AnyRequest, Event, Progress
+from pipelines.editing.plan import Span
 from pipelines.graph import Context, Node, Wire
 
 
@@ -19,6 +20,8 @@ class Mux(Node):
     sound: Wire | None
     latents: Wire | None = None
     """What is kept beside the file."""
+    imagined: Span | None = None
+    """Which frames an edit made anew between kept ones: the card judges their seams."""
     request: AnyRequest
     weights: str
     code_version: str
@@ -36,6 +39,6 @@ class Mux(Node):
         if context.latents is not None and "latents" in inputs:
             context.latents.put(self.path, context.model(self.request.model), inputs["latents"], self.request)
         spec = context.spec(self.request.model)
-        measurements = quality_card(read_media(self.path), self.request, spec, context.judge())
+        measurements = quality_card(read_media(self.path), self.request, spec, context.judge(), self.imagined)
         yield Progress("write", 1, 1)
         return measurements

@@ -34,6 +34,7 @@ SCRIPTS = (
     "grid.js",
     "library.js",
     "export.js",
+    "seams.js",
     "edit.js",
     "timeline-lane.js",
     "timeline.js",
