@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,15 @@ def test_a_server_that_has_the_folder_makes_it(served: Served, tmp_path: Path) -
     assert unmeasured.returncode == 1 and "semantic.match" in json.loads(unmeasured.stdout)["error"]["message"]
 
 
+def states(database: Path) -> list[str]:
+    """Of all jobs; none before there is a table."""
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            return [state for (state,) in connection.execute("SELECT state FROM jobs")]
+    except sqlite3.OperationalError:
+        return []
+
+
 def test_ctrl_c_cancels_what_is_left(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "app.py"), "grid", "--prompt", "a ball", "--x", "seed=1,2,3"]
     process = subprocess.Popen(
@@ -100,7 +111,9 @@ def test_ctrl_c_cancels_what_is_left(tmp_path: Path) -> None:
     )
     assert process.stderr is not None
     process.stderr.readline()  # what it will make
-    time.sleep(1)
+    end = time.monotonic() + 60
+    while time.monotonic() < end and "running" not in states(tmp_path / "data" / "studio.db"):
+        time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 1
     assert b"stopped" in process.stderr.read()

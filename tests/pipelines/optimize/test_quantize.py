@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipelines.contract import GenerationRequest, Quantization
+from pipelines.contract import GenerationRequest, ModelNotFound, Quantization
 from pipelines.engine import Engine
 from pipelines.lora.file import LoraFile, read_lora
 from pipelines.lora.stack import LoraStack, Strength, linear_layers_of
@@ -156,10 +156,19 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
 
     folder, draw = tmp_path_factory.mktemp("adapter"), np.random.default_rng(1)
     sides = (("A", (4, 768)), ("B", (192, 4)))
-    tensors = {f"{LAYER}.lora_{side}.weight": draw.normal(size=size).astype("f4") / 3 for side, size in sides}
+    tensors = {f"transformer.{LAYER}.lora_{side}.weight": draw.normal(size=size).astype("f4") / 3 for side, size in sides}
     save_file(tensors, str(folder / ADAPTER_FILE))
     (folder / "sha256.json").write_text(json.dumps({ADAPTER_FILE: digest(folder / ADAPTER_FILE)}))
     return replace(POCKET, adapter=str(folder))
+
+
+def test_an_adapter_that_fits_nothing_is_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"elsewhere.lora_A.weight": np.ones((4, 8), "f4")}, str(tmp_path / ADAPTER_FILE))
+    (tmp_path / "sha256.json").write_text(json.dumps({ADAPTER_FILE: digest(tmp_path / ADAPTER_FILE)}))
+    with pytest.raises(ModelNotFound, match="changes nothing"):
+        load(replace(POCKET, adapter=str(tmp_path)), CPU)
 
 
 @pytest.mark.parametrize("mode", MODES)
