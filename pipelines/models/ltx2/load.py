@@ -211,7 +211,10 @@ def _model(pipeline: LTX2Pipeline, spec: ModelSpec, texts: _Texts, device: torch
 
 
 def _fuse(transformer: Any, adapter: Path) -> None:
-    """Add a distilled model's adapter to its base for good: it then costs nothing. Raises ``ModelNotFound`` if it fits nothing."""
+    """Add a distilled model's adapter to its base for good: it then costs nothing.
+
+    Raises ``ModelNotFound`` where nothing of it fits.
+    """
     transformer.load_lora_adapter(str(adapter), weight_name=ADAPTER_FILE, prefix="transformer", use_safetensors=True)
     if not getattr(transformer, "peft_config", None):
         raise ModelNotFound(f"{adapter} changes nothing of the model that it belongs to; install the model again.", field="model")
