@@ -15,6 +15,7 @@ from studio.services.jobs import JobService
 from studio.services.library import LibraryService
 from studio.services.loras import LoraService
 from studio.services.media import MediaService
+from studio.services.models import ModelService
 from studio.services.project_exports import ProjectExports
 from studio.services.project_files import ProjectFiles
 from studio.services.projects import ProjectService
@@ -52,6 +53,7 @@ class Studio:
         self._desk = Desk(database, board, settings)
         self._workers = WorkerPool(settings, self._desk, board)
         self.forecasts = ForecastService(database, self.catalogue, settings, self._workers.pids)
+        self.models = ModelService(self.catalogue, self.forecasts)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:

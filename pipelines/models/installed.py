@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.contract import ModelNotFound
-from pipelines.models.manifest import is_whole, verify
+from pipelines.models.manifest import WHOLE_FILE_BYTES, is_whole, verify
 from pipelines.registry import ModelSpec
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -38,8 +38,17 @@ def installed(spec: ModelSpec) -> Installed:
     return Installed("partly here" if missing else "here", folder, size, missing)
 
 
-def verified(spec: ModelSpec) -> int:
-    """How many files were compared with their published sha256. Raises ``ModelNotFound`` naming the first that is not as it was.
+@dataclass(frozen=True)
+class Verified:
+    """How many files of a model were compared with a published sha256, of how many only samples, and how many have none."""
+
+    hashed: int
+    sampled: int
+    looked_at: int
+
+
+def verified(spec: ModelSpec) -> Verified:
+    """What of the files was compared and is as published. Raises ``ModelNotFound`` naming the first that is not as it was.
 
     Files of the hub's cache that are large are named by their sha256 there; the embedded model has a manifest.
     """
@@ -55,7 +64,11 @@ def verified(spec: ModelSpec) -> int:
             if hashlib.file_digest(stream, "sha256").hexdigest() != file.resolve().name:
                 name = file.relative_to(found.folder)
                 raise ModelNotFound(f"model {spec.id}: {name} is damaged (its sha256 differs): fetch it again.", field="model")
-    return len(spec.sha256) + len(blobs)
+    compared = {found.folder / name for name in spec.sha256}
+    sampled = sum(file.stat().st_size > WHOLE_FILE_BYTES for file in compared)
+    compared |= set(blobs)
+    every = sum(file.is_file() for file in found.folder.rglob("*"))
+    return Verified(len(compared) - sampled, sampled, every - len(compared))
 
 
 def _folder_of(source: str) -> Path | None:

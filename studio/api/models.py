@@ -1,4 +1,4 @@
-"""What the models of this studio can do."""
+"""What the models of this studio can do, what of them is on its machine, and whether their files are whole."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
+from pipelines.contract import NotAllowed
 from pipelines.registry import ModelSpec
+from studio.owners import owner_of
+from studio.services.models import ModelState, ModelVerified
 from studio.studio import Studio
 
 
@@ -50,9 +53,28 @@ def card(spec: ModelSpec) -> ModelCard:
 
 
 def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
-    """The route ``/models``."""
+    """The routes ``/models``, ``/models/{id}/state`` and ``/models/{id}/verify``."""
 
     @api.get("/models")
     def models() -> list[ModelCard]:
         """Every model that requests can name."""
         return [card(spec) for spec in studio_of().catalogue]
+
+    @api.get("/models/{model}/state")
+    def state(request: Request, model: str) -> ModelState:
+        """What of a model is on this machine, and whether a clip with its own settings fits; guests are told no folder."""
+        studio = studio_of()
+        found = studio.models.state(model)
+        return found if _is_owner(studio, request) else found.model_copy(update={"folder": None, "may_verify": False})
+
+    @api.post("/models/{model}/verify")
+    def verify(request: Request, model: str) -> ModelVerified:
+        """Read the files of a model and compare their sha256; takes minutes for a large one, one model at a time."""
+        studio = studio_of()
+        if not _is_owner(studio, request):
+            raise NotAllowed("model is shared with others here; only the studio's owner can verify it.", field="model")
+        return studio.models.verify(model)
+
+
+def _is_owner(studio: Studio, request: Request) -> bool:
+    return owner_of(request) == studio.settings.local_owner

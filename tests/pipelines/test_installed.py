@@ -60,7 +60,7 @@ def test_the_hubs_cache_is_read(tmp_path: Path) -> None:
 def test_the_list_and_the_embedded_model(tmp_path: Path) -> None:
     listed = {card["id"]: card for card in json.loads(run(tmp_path, "--json").stdout)["models"]}
     assert listed["pocket"]["state"] == "here" and listed["pocket"]["fits"] and listed["ltx-2"]["state"] == "absent"
-    assert "is whole" in run(tmp_path, "verify", "pocket").stdout
+    assert "have their published sha256" in run(tmp_path, "verify", "pocket").stdout
     refused = run(tmp_path, "verify", "ltx-2")
     assert refused.returncode == 2 and "is not on this machine" in refused.stderr
 
