@@ -56,6 +56,43 @@ def verify(model: Model, as_json: AsJson = False) -> None:
         answer(found, as_json, lambda: typer.echo(found["sentence"]))
 
 
+@app.command()
+def install(
+    model: Model,
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="You accept the model's licence.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a model from the hub; stopped, it goes on where it was when it is run again."""
+    with failures(as_json):
+        from pipelines.contract import StudioError
+        from studio.services.installs import InstallService
+
+        catalogue = settings_with().catalogue
+        installs = InstallService(catalogue)
+        try:
+            installs.start(model, accepts_licence=accept_licence)
+            found = _watched(installs, model, as_json)
+        finally:
+            installs.close()
+        if found.fault:
+            raise StudioError(found.fault, field="model")
+        told = f"{catalogue.get(model).title} is installed: {_gb(found.done_bytes)}."
+        answer({"model": model, **found.model_dump(mode="json")}, as_json, lambda: typer.echo(told))
+
+
+def _watched(installs: Any, model: str, quiet: bool) -> Any:
+    """Stay with an installation until it is over, and say how far it is."""
+    import time
+
+    while (found := installs.get(model)).state == "running":
+        if not quiet and found.total_bytes:
+            typer.echo(f"\r{_gb(found.done_bytes)} of {_gb(found.total_bytes)}   ", nl=False, err=True)
+        time.sleep(0.5)
+    if not quiet and found.total_bytes:
+        typer.echo("", err=True)
+    return found
+
+
 def _card(spec: Any, state: dict[str, Any]) -> dict[str, Any]:
     from dataclasses import asdict
 

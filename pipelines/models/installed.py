@@ -33,7 +33,7 @@ def installed(spec: ModelSpec) -> Installed:
     folder = _folder_of(spec.source)
     if folder is None:
         return Installed("absent")
-    missing = tuple(_missing(folder))
+    missing = tuple(_missing(folder) or _unfinished(spec.source, folder))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return Installed("partly here" if missing else "here", folder, size, missing)
 
@@ -74,13 +74,35 @@ def verified(spec: ModelSpec) -> Verified:
 def _folder_of(source: str) -> Path | None:
     if Path(source).is_dir():
         return Path(source)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
+    # Not by snapshot_download: that says no where files lack which the model does not need, such as other formats of it.
+    home = cache_of(source)
     try:
-        return Path(snapshot_download(source, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
+        commit = (home / "refs" / "main").read_text(encoding="utf-8").strip()
+    except OSError:
         return None
+    folder = home / "snapshots" / commit
+    return folder if commit and folder.is_dir() else None
+
+
+def cache_of(source: str) -> Path:
+    """Where huggingface_hub keeps what it fetched of a hub id."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(HF_HUB_CACHE) / repo_folder_name(repo_id=source, repo_type="model")
+
+
+UNFINISHED_FILE = "studio-install.json"
+"""Beside a hub id's snapshots while it is fetched: the names of all files that are to come."""
+
+
+def _unfinished(source: str, folder: Path) -> list[str]:
+    """Files that a download, stopped or still going on, has not brought yet; the note is left until its end."""
+    try:
+        names = json.loads((cache_of(source) / UNFINISHED_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [name for name in names if not (folder / name).is_file()]
 
 
 def _missing(folder: Path) -> list[str]:

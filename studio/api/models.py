@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
+from pipelines import contract
 from pipelines.contract import NotAllowed
 from pipelines.registry import ModelSpec
+from studio.api.wire import body_of, json_body, parse
 from studio.owners import owner_of
+from studio.services.installs import Install
 from studio.services.models import ModelState, ModelVerified
 from studio.studio import Studio
+
+JSON = Annotated[object, Depends(json_body)]
+
+
+class Consent(contract.Request):
+    """What has to be agreed to before a model is fetched."""
+
+    accept_licence: bool
+    """That you accept the model's licence."""
 
 
 class ModelCard(BaseModel):
@@ -53,7 +65,7 @@ def card(spec: ModelSpec) -> ModelCard:
 
 
 def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
-    """The routes ``/models``, ``/models/{id}/state`` and ``/models/{id}/verify``."""
+    """The routes ``/models`` and those under ``/models/{id}`` but its words."""
 
     @api.get("/models")
     def models() -> list[ModelCard]:
@@ -70,10 +82,29 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
     @api.post("/models/{model}/verify")
     def verify(request: Request, model: str) -> ModelVerified:
         """Read the files of a model and compare their sha256; takes minutes for a large one, one model at a time."""
-        studio = studio_of()
-        if not _is_owner(studio, request):
-            raise NotAllowed("model is shared with others here; only the studio's owner can verify it.", field="model")
-        return studio.models.verify(model)
+        return _for_the_owner(studio_of(), request).models.verify(model)
+
+    @api.get("/models/{model}/install")
+    def installation(model: str) -> Install | None:
+        """How the latest installation of a model stands; ``null`` where there was none since the studio was opened."""
+        return studio_of().installs.get(studio_of().catalogue.get(model).id)
+
+    @api.post("/models/{model}/install", status_code=202, openapi_extra=body_of(Consent))
+    def install(request: Request, model: str, body: JSON) -> Install:
+        """Fetch a model from the hub, or go on with that."""
+        consent = parse(Consent, body)
+        return _for_the_owner(studio_of(), request).installs.start(model, accepts_licence=consent.accept_licence)
+
+    @api.post("/models/{model}/install/cancel")
+    def cancel(request: Request, model: str) -> Install:
+        """Stop fetching; what was fetched stays, and installing again goes on from it."""
+        return _for_the_owner(studio_of(), request).installs.cancel(model)
+
+
+def _for_the_owner(studio: Studio, request: Request) -> Studio:
+    if not _is_owner(studio, request):
+        raise NotAllowed("model is shared with others here; only the studio's owner can verify or install it.", field="model")
+    return studio
 
 
 def _is_owner(studio: Studio, request: Request) -> bool:

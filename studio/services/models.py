@@ -43,7 +43,7 @@ class ModelState(Record):
     memory: str
     """What was compared, in one or two sentences."""
     may_verify: bool = True
-    """Whether the person who asks may have its files read and compared."""
+    """Whether the person who asks may have its files read and compared, or fetched."""
 
 
 class ModelVerified(Record):

@@ -23,3 +23,14 @@ def test_an_unknown_and_an_absent_model_are_one_sentence(client: httpx.Client) -
         assert answer.status_code == 404 and answer.json()["error"]["field"] == "model"
     absent = client.post("/api/v1/models/ltx-2.3-distilled/verify")
     assert absent.status_code == 404 and "is not on this machine" in absent.json()["error"]["message"]
+
+
+def test_installing_needs_the_licence_and_a_model_of_the_hub(client: httpx.Client) -> None:
+    assert client.get("/api/v1/models/ltx-2/install").json() is None
+    unread = client.post("/api/v1/models/ltx-2/install", json={"accept_licence": False})
+    assert unread.status_code == 422 and "LTX-2 Community License" in unread.json()["error"]["message"]
+    assert client.post("/api/v1/models/ltx-2/install", json={}).json()["error"]["field"] == "accept_licence"
+    local = client.post("/api/v1/models/pocket/install", json={"accept_licence": True})
+    assert local.status_code == 409 and "nothing to install" in local.json()["error"]["message"]
+    assert client.post("/api/v1/models/ltx-2/install/cancel").status_code == 409
+    assert client.get("/api/v1/models/poket/install").status_code == 404
