@@ -11,10 +11,12 @@ from studio.services.edits import EditService
 from studio.services.exports import ExportService
 from studio.services.forecasts import ForecastService
 from studio.services.grids import GridService, GridSources
+from studio.services.installs import InstallService
 from studio.services.jobs import JobService
 from studio.services.library import LibraryService
 from studio.services.loras import LoraService
 from studio.services.media import MediaService
+from studio.services.models import ModelService
 from studio.services.project_exports import ProjectExports
 from studio.services.project_files import ProjectFiles
 from studio.services.projects import ProjectService
@@ -52,6 +54,8 @@ class Studio:
         self._desk = Desk(database, board, settings)
         self._workers = WorkerPool(settings, self._desk, board)
         self.forecasts = ForecastService(database, self.catalogue, settings, self._workers.pids)
+        self.models = ModelService(self.catalogue, self.forecasts)
+        self.installs = InstallService(self.catalogue)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -80,6 +84,7 @@ class Studio:
     def stop(self) -> None:
         """Let running jobs finish for ``drain_s``, put the others back into the queue, close the database."""
         self.prompts.close()
+        self.installs.close()
         self._workers.stop()
         self._database.close()
 

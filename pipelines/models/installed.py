@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.contract import ModelNotFound
-from pipelines.models.manifest import is_whole, verify
+from pipelines.models.manifest import WHOLE_FILE_BYTES, is_whole, verify
 from pipelines.registry import ModelSpec
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -33,13 +33,22 @@ def installed(spec: ModelSpec) -> Installed:
     folder = _folder_of(spec.source)
     if folder is None:
         return Installed("absent")
-    missing = tuple(_missing(folder))
+    missing = tuple(_missing(folder) or _unfinished(spec.source, folder))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return Installed("partly here" if missing else "here", folder, size, missing)
 
 
-def verified(spec: ModelSpec) -> int:
-    """How many files were compared with their published sha256. Raises ``ModelNotFound`` naming the first that is not as it was.
+@dataclass(frozen=True)
+class Verified:
+    """How many files of a model were compared with a published sha256, of how many only samples, and how many have none."""
+
+    hashed: int
+    sampled: int
+    looked_at: int
+
+
+def verified(spec: ModelSpec) -> Verified:
+    """What of the files was compared and is as published. Raises ``ModelNotFound`` naming the first that is not as it was.
 
     Files of the hub's cache that are large are named by their sha256 there; the embedded model has a manifest.
     """
@@ -55,19 +64,45 @@ def verified(spec: ModelSpec) -> int:
             if hashlib.file_digest(stream, "sha256").hexdigest() != file.resolve().name:
                 name = file.relative_to(found.folder)
                 raise ModelNotFound(f"model {spec.id}: {name} is damaged (its sha256 differs): fetch it again.", field="model")
-    return len(spec.sha256) + len(blobs)
+    compared = {found.folder / name for name in spec.sha256}
+    sampled = sum(file.stat().st_size > WHOLE_FILE_BYTES for file in compared)
+    compared |= set(blobs)
+    every = sum(file.is_file() for file in found.folder.rglob("*"))
+    return Verified(len(compared) - sampled, sampled, every - len(compared))
 
 
 def _folder_of(source: str) -> Path | None:
     if Path(source).is_dir():
         return Path(source)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
+    # Not by snapshot_download: that says no where files lack which the model does not need, such as other formats of it.
+    home = cache_of(source)
     try:
-        return Path(snapshot_download(source, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
+        commit = (home / "refs" / "main").read_text(encoding="utf-8").strip()
+    except OSError:
         return None
+    folder = home / "snapshots" / commit
+    return folder if commit and folder.is_dir() else None
+
+
+def cache_of(source: str) -> Path:
+    """Where huggingface_hub keeps what it fetched of a hub id."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(HF_HUB_CACHE) / repo_folder_name(repo_id=source, repo_type="model")
+
+
+UNFINISHED_FILE = "studio-install.json"
+"""Beside a hub id's snapshots while it is fetched: the names of all files that are to come."""
+
+
+def _unfinished(source: str, folder: Path) -> list[str]:
+    """Files that a download, stopped or still going on, has not brought yet; the note is left until its end."""
+    try:
+        names = json.loads((cache_of(source) / UNFINISHED_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [name for name in names if not (folder / name).is_file()]
 
 
 def _missing(folder: Path) -> list[str]:

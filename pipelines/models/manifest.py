@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pipelines.contract import ModelNotFound
 
-_WHOLE_FILE_BYTES = 1024**3
+WHOLE_FILE_BYTES = 1024**3
+"""Files up to this are hashed whole, larger ones by samples."""
 _SAMPLE_BYTES = 1024**2
 
 
@@ -36,7 +37,7 @@ def digest(file: Path) -> str:
     """The sha256 of a file up to 1 GiB; of a larger one, that of its size and sixteen samples of 1 MiB."""
     size = file.stat().st_size
     with file.open("rb") as stream:
-        if size <= _WHOLE_FILE_BYTES:
+        if size <= WHOLE_FILE_BYTES:
             return hashlib.file_digest(stream, "sha256").hexdigest()
         found = hashlib.sha256(str(size).encode())
         for part in range(16):

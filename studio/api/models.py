@@ -1,16 +1,31 @@
-"""What the models of this studio can do."""
+"""What the models of this studio can do, what of them is on its machine, and whether their files are whole."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
+from pipelines import contract
+from pipelines.contract import NotAllowed
 from pipelines.registry import ModelSpec
+from studio.api.wire import body_of, json_body, parse
+from studio.owners import owner_of
+from studio.services.installs import Install
+from studio.services.models import ModelState, ModelVerified
 from studio.studio import Studio
+
+JSON = Annotated[object, Depends(json_body)]
+
+
+class Consent(contract.Request):
+    """What has to be agreed to before a model is fetched."""
+
+    accept_licence: bool
+    """That you accept the model's licence."""
 
 
 class ModelCard(BaseModel):
@@ -50,9 +65,47 @@ def card(spec: ModelSpec) -> ModelCard:
 
 
 def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
-    """The route ``/models``."""
+    """The routes ``/models`` and those under ``/models/{id}`` but its words."""
 
     @api.get("/models")
     def models() -> list[ModelCard]:
         """Every model that requests can name."""
         return [card(spec) for spec in studio_of().catalogue]
+
+    @api.get("/models/{model}/state")
+    def state(request: Request, model: str) -> ModelState:
+        """What of a model is on this machine, and whether a clip with its own settings fits; guests are told no folder."""
+        studio = studio_of()
+        found = studio.models.state(model)
+        return found if _is_owner(studio, request) else found.model_copy(update={"folder": None, "may_verify": False})
+
+    @api.post("/models/{model}/verify")
+    def verify(request: Request, model: str) -> ModelVerified:
+        """Read the files of a model and compare their sha256; takes minutes for a large one, one model at a time."""
+        return _for_the_owner(studio_of(), request).models.verify(model)
+
+    @api.get("/models/{model}/install")
+    def installation(model: str) -> Install | None:
+        """How the latest installation of a model stands; ``null`` where there was none since the studio was opened."""
+        return studio_of().installs.get(studio_of().catalogue.get(model).id)
+
+    @api.post("/models/{model}/install", status_code=202, openapi_extra=body_of(Consent))
+    def install(request: Request, model: str, body: JSON) -> Install:
+        """Fetch a model from the hub, or go on with that."""
+        consent = parse(Consent, body)
+        return _for_the_owner(studio_of(), request).installs.start(model, accepts_licence=consent.accept_licence)
+
+    @api.post("/models/{model}/install/cancel")
+    def cancel(request: Request, model: str) -> Install:
+        """Stop fetching; what was fetched stays, and installing again goes on from it."""
+        return _for_the_owner(studio_of(), request).installs.cancel(model)
+
+
+def _for_the_owner(studio: Studio, request: Request) -> Studio:
+    if not _is_owner(studio, request):
+        raise NotAllowed("model is shared with others here; only the studio's owner can verify or install it.", field="model")
+    return studio
+
+
+def _is_owner(studio: Studio, request: Request) -> bool:
+    return owner_of(request) == studio.settings.local_owner

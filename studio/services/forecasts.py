@@ -67,6 +67,7 @@ class ForecastService:
             rest_bytes=found.rest_bytes,
             free_bytes=free,
             fits=fits,
+            quantization=None if asked is Quantization.AUTO and room is None else plan.quantization,
             runs=found.runs,
             change=None if change is None else LessMemory(settings=dict(change.settings), words=change.words),
             ran_short=ran_short,

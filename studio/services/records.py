@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.contract import AnyRequest, Modality
+from pipelines.contract import AnyRequest, Modality, Quantization
 
 
 class Record(BaseModel):
@@ -164,6 +164,8 @@ class MemoryForecast(Record):
     free_bytes: int | None
     """What the run may take in all; ``None`` where it cannot be told yet."""
     fits: bool | None
+    quantization: Quantization | None
+    """How the large weights will be held; ``None`` where that is chosen only when they are loaded."""
     runs: int
     """Measured runs of this model that the forecast rests on; 0 is reckoned from the model's layout alone."""
     change: LessMemory | None

@@ -73,6 +73,11 @@ class Answers:
         spec = self._catalogue.get(values["model"])
         return _updates(defaults_of(spec) | {name: values[name] for name in _KEPT}, spec)
 
+    def use(self, event: gr.EventData, *given: Any) -> list[Any]:
+        """A model was chosen in the Models tab: as ``adopt``, and go to the form."""
+        values = dict(zip(NAMES, given, strict=True)) | {"model": event._data["model"]}
+        return [gr.update(selected="create"), *self.adopt(*(values[name] for name in NAMES))]
+
     def regrid(self, model: str, rate: float | None, duration: float | None) -> Any:
         """Another frame rate was set: the duration slider on its new grid."""
         spec = self._catalogue.get(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from studio.studio import Studio
-from studio.ui.tabs import create, edit, library
+from studio.ui.tabs import create, edit, library, models
 
 TITLE = "AIPROD Studio"
 
@@ -26,5 +26,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                 edit.build()
             with gr.Tab("Library", id="library"):
                 library.build(studio)
-        create.connect(page, studio, composer, tabs)
+            with gr.Tab("Models", id="models"):
+                shelf = models.build()
+        create.connect(page, studio, composer, tabs, shelf)
     return page

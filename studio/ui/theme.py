@@ -12,7 +12,7 @@ from gradio.themes.utils import colors, sizes
 ASSETS = Path(__file__).parent.parent.parent / "assets"
 STYLES = (
     *("style.css", "words.css", "prompting.css", "styles.css", "edit.css", "timeline.css", "quality.css", "live.css"),
-    *("memory.css", "grid.css"),
+    *("memory.css", "grid.css", "models.css"),
 )
 SCRIPTS = (
     "studio.js",
@@ -41,6 +41,7 @@ SCRIPTS = (
     "timeline-play.js",
     "paint.js",
     "upload.js",
+    "models.js",
 )
 
 _FONT = ("Inter", "ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -17,12 +18,12 @@ ROOT = Path(__file__).parent.parent.parent
 class Server:
     """`python app.py serve` on a free port with a data directory of its own; survives restarts."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, **settings: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.folder = folder
-        self._settings = {f"STUDIO_{name.upper()}": value for name, value in settings.items()}
+        self._settings = {f"STUDIO_{name.upper()}": value for name, value in settings.items()} | dict(environment or {})
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from pipelines.registry import POCKET_FOLDER
+from tests.hub import Hub, serving
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "a" * 40
@@ -57,10 +58,22 @@ def test_the_hubs_cache_is_read(tmp_path: Path) -> None:
     assert found["state"] == "partly here" and "vae/" in str(found["missing"])
 
 
+def test_what_a_model_does_not_need_may_be_left_out(tmp_path: Path) -> None:
+    """A hub's repository holds other formats too, which nobody fetches: the model is here all the same."""
+    with serving(Hub("Lightricks/LTX-2", POCKET_FOLDER, {"other-format.safetensors": b"x" * 999})) as hub:
+        fetch = "from huggingface_hub import snapshot_download as get; get('Lightricks/LTX-2', allow_patterns=['*.json', '*/*'])"
+        given = {"HF_HUB_CACHE": str(tmp_path), "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+        environment = os.environ | given
+        subprocess.run([sys.executable, "-c", fetch], env=environment, check=True, timeout=120, capture_output=True)
+    assert state(tmp_path)["state"] == "here"
+    found = json.loads(run(tmp_path, "verify", "ltx-2", "--json").stdout)
+    assert found["hashed"] == len(list(POCKET_FOLDER.rglob("*.safetensors"))) and found["looked_at"] > 0
+
+
 def test_the_list_and_the_embedded_model(tmp_path: Path) -> None:
     listed = {card["id"]: card for card in json.loads(run(tmp_path, "--json").stdout)["models"]}
     assert listed["pocket"]["state"] == "here" and listed["pocket"]["fits"] and listed["ltx-2"]["state"] == "absent"
-    assert "is whole" in run(tmp_path, "verify", "pocket").stdout
+    assert "have their published sha256" in run(tmp_path, "verify", "pocket").stdout
     refused = run(tmp_path, "verify", "ltx-2")
     assert refused.returncode == 2 and "is not on this machine" in refused.stderr
 

@@ -268,6 +268,16 @@ def test_a_space_serves_page_and_api(space: Space) -> None:
         assert guest.post("/gradio_api/cancel").status_code == 404
 
 
+def test_guests_may_look_at_models_but_not_verify_them(space: Space) -> None:
+    with space.guest() as guest:
+        told = guest.get("/api/v1/models/pocket/state").json()
+        assert told["state"] == "here" and told["folder"] is None and not told["may_verify"]
+        asked = {"pocket/verify": None, "ltx-2/install": {"accept_licence": True}, "ltx-2/install/cancel": None}
+        for path, body in asked.items():
+            refused = guest.post(f"/api/v1/models/{path}", json=body, headers={"origin": "https://someone-studio.hf.space"})
+            assert refused.status_code == 403 and refused.json()["error"]["field"] == "model"
+
+
 def test_a_space_answers_its_own_page_alone(space: Space) -> None:
     with space.guest() as guest:
         assert guest.get("/api/v1/jobs", headers={"origin": "https://someone-studio.hf.space"}).status_code == 200

@@ -73,8 +73,11 @@ def build(studio: Studio) -> Composer:
     )
 
 
-def connect(page: gr.Blocks, studio: Studio, composer: Composer, tabs: gr.Tabs) -> None:
-    """Wire the form to the studio. Handlers only submit and read; the work itself happens in the job table."""
+def connect(page: gr.Blocks, studio: Studio, composer: Composer, tabs: gr.Tabs, models: gr.HTML) -> None:
+    """Wire the form to the studio; ``models`` sends a model to it.
+
+    Handlers only submit and read; the work itself happens in the job table.
+    """
     fields, inputs = composer.fields, composer.inputs
     spec_bound = [*inputs, composer.examples]
     answers = Answers(studio)
@@ -95,6 +98,7 @@ def connect(page: gr.Blocks, studio: Studio, composer: Composer, tabs: gr.Tabs) 
     composer.memory.select(answers.lessen, inputs, [fields[name] for name in LESSENED], **quick)
     composer.grid.submit(answers.tell, inputs, composer.grid, **quick)
     fields["model"].input(answers.adopt, inputs, spec_bound, **quick)
+    models.submit(answers.use, inputs, [tabs, *spec_bound], **quick)
     fields["frame_rate"].input(
         answers.regrid, [fields["model"], fields["frame_rate"], fields["duration"]], fields["duration"], **quick
     )

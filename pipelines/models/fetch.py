@@ -1,0 +1,95 @@
+"""Fetches a model of the hub, as a process of its own: killed, it goes on where it was once it is started again.
+
+``python -m pipelines.models.fetch HUB/ID`` says what happens in lines of JSON on its standard output: ``total`` bytes, then
+``done``, or a ``fault`` in one sentence.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import sys
+from typing import Any
+
+from pipelines.models.installed import UNFINISHED_FILE, cache_of
+
+PATTERNS = ["model_index.json", "*/*"]
+"""A pipeline in diffusers layout; other formats of the same weights lie beside it, in the repository's root."""
+
+
+class _NotFetched(Exception):
+    """What went wrong, as a person is told."""
+
+
+def on_disk_bytes(source: str) -> int:
+    """Bytes of a hub id that were fetched so far, unfinished files included."""
+    try:
+        return sum(file.stat().st_size for file in (cache_of(source) / "blobs").iterdir())
+    except OSError:  # none yet, or one was renamed just now
+        return 0
+
+
+def _fetch(source: str) -> None:
+    """Raises ``_NotFetched``, or ``OSError`` of the disk."""
+    from huggingface_hub import snapshot_download
+
+    files = _listed(source)
+    home = cache_of(source)
+    total = sum(file.file_size or 0 for file in files)
+    coming = sum(file.file_size or 0 for file in files if file.will_download)
+    left = max(0, coming - sum(file.stat().st_size for file in home.glob("blobs/*.incomplete")))
+    home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(home).free
+    if left > free:
+        raise _NotFetched(f"disk has {free / 1e9:.3g} GB free, and {left / 1e9:.3g} GB are to be fetched: free some space.")
+    (home / UNFINISHED_FILE).write_text(json.dumps([file.filename for file in files]), encoding="utf-8")
+    _say("total", total)
+    try:
+        snapshot_download(source, allow_patterns=PATTERNS)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _NotFetched("the hub stopped answering: install again, it goes on where it was.") from None
+    (home / UNFINISHED_FILE).unlink()
+
+
+def _listed(source: str) -> list[Any]:
+    """The files to have, each with its size and whether it is to come. Raises ``_NotFetched``."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import DryRunError, GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+
+    page = f"https://huggingface.co/{source}"
+    try:
+        return list(snapshot_download(source, allow_patterns=PATTERNS, dry_run=True))
+    except (DryRunError, HfHubHTTPError, HFValidationError) as error:
+        cause = error.__cause__ if isinstance(error, DryRunError) else error
+        if isinstance(cause, GatedRepoError):
+            raise _NotFetched(f"{source} wants its licence accepted at {page}; then run `hf auth login`.") from None
+        if isinstance(cause, (RepositoryNotFoundError, HFValidationError)):
+            raise _NotFetched(f"{source} is not known to the hub, or not open to you: see {page}.") from None
+        raise _NotFetched("the hub cannot be reached: check the connection and install again.") from None
+
+
+def _say(name: str, value: object) -> None:
+    sys.stdout.write(json.dumps({name: value}) + "\n")
+    sys.stdout.flush()
+
+
+def main(source: str) -> int:
+    """Exit status 0 once the model is here."""
+    try:
+        _fetch(source)
+    except _NotFetched as fault:
+        _say("fault", str(fault))
+        return 1
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        _say("fault", "disk is full: free some space and install again." if full else f"the files could not be kept ({error}).")
+        return 1
+    _say("done", True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1]))

@@ -1,0 +1,74 @@
+"""The Models tab: looked at on a desk and on a phone, a model verified and used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from pipelines.registry import POCKET_FOLDER
+from tests.e2e.server import Server
+from tests.e2e.test_look import CONTRAST, NAMELESS, SCREENSHOTS
+from tests.e2e.visitor import Visitor
+from tests.hub import Hub, serving
+
+
+@pytest.mark.parametrize(("width", "colours"), [(1440, "dark"), (390, "light")])
+def test_a_model_is_looked_at_verified_and_used(browser: Browser, server: Server, width: int, colours: str) -> None:
+    person = Visitor(browser, server.url, width=width, height=900 if width > 760 else 844, colours=colours)
+    page = person.page
+    person.write("a green cube in the rain")
+    page.get_by_role("tab", name="Models").click()
+    pocket = page.locator(".model[data-model=pocket]")
+    expect(pocket.locator(".model-state")).to_have_text("Here")
+    expect(pocket.locator(".model-fits")).to_contain_text("Fits. A clip with its own settings needs about")
+    distant = page.locator(".model[data-model='ltx-2']")
+    expect(distant.locator(".model-state")).to_have_text("Not here")
+    expect(distant.get_by_role("button", name="Verify")).to_have_count(0)
+    pocket.get_by_role("button", name="Verify Pocket").click()
+    expect(pocket.locator(".model-verdict")).to_contain_text("files have their published sha256", timeout=60_000)
+    assert not person.overflows()
+    assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    if os.environ.get("STUDIO_SCREENSHOTS") == "1":
+        page.screenshot(path=SCREENSHOTS / f"models-{'desktop' if width > 760 else 'phone'}-{colours}.png")
+    distant.get_by_role("button", name="Use LTX-2").click()
+    expect(page.locator("#field-model input")).to_have_value("LTX-2  ·  90 GB download")
+    expect(page.locator("#field-model input")).to_be_visible()
+    expect(page.locator("#field-prompt textarea")).to_have_value("a green cube in the rain")
+    person.leave()
+
+
+def test_a_model_is_installed_stopped_and_gone_on_with(browser: Browser, tmp_path: Path) -> None:
+    with serving(Hub("Lightricks/LTX-2", POCKET_FOLDER, pause_s=0.4)) as hub:
+        environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
+        server = Server(tmp_path, environment)
+        server.start()
+        try:
+            person = Visitor(browser, server.url, width=390, height=844)
+            page = person.page
+            page.get_by_role("tab", name="Models").click()
+            distant = page.locator(".model[data-model='ltx-2']")
+            distant.get_by_role("button", name="Install LTX-2", exact=True).click()
+            go = distant.get_by_role("button", name="Install LTX-2 now")
+            expect(go).to_be_disabled()
+            distant.get_by_label("I accept the LTX-2 Community License").check()
+            go.click()
+            bar = distant.get_by_role("progressbar", name="Installing LTX-2")
+            expect(bar).not_to_have_attribute("aria-valuenow", "0", timeout=60_000)
+            assert not person.overflows()
+            assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+            distant.scroll_into_view_if_needed()
+            page.screenshot(path=tmp_path / "installing.png")
+            distant.get_by_role("button", name="Stop installing LTX-2").click()
+            expect(bar).to_have_count(0)
+            expect(distant.locator(".model-state")).not_to_have_text("Here")
+            hub.pause_s = 0
+            distant.get_by_role("button", name="Install LTX-2", exact=True).click()
+            distant.get_by_label("I accept the LTX-2 Community License").check()
+            go.click()
+            expect(distant.locator(".model-state")).to_have_text("Here", timeout=60_000)
+            person.leave()
+        finally:
+            server.stop()
