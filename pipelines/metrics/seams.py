@@ -12,6 +12,7 @@ from pipelines.metrics.temporal import Change, fastest
 
 _REACH = 6  # frames on each side of a seam
 _CELLS = 4
+_SEEN = 0.2  # of the picture: where less is seen in all three frames, everything counts
 _FLAT = 0.5  # grey levels: between pictures with hardly an edge there is no ratio of sharpness
 
 
@@ -38,7 +39,7 @@ def seam_metrics(frames_FHWC: np.ndarray, pairs: list[Change], frame_rate: float
         before, after = (_sharp(part) for part in (frames_FHWC[low:at], frames_FHWC[at:high]))
         new, kept = (after, before) if side == "in" else (before, after)
         found[f"seam.{side}_sharpness"] = (new + _FLAT) / (kept + _FLAT)
-        jump = motion_jump([flow for flow, _, _ in pairs[low : high - 1]], at - low)
+        jump = motion_jump(pairs[low : high - 1], at - low)
         if jump is not None:
             found[f"seam.{side}_motion"] = jump * frame_rate / max(frames_FHWC.shape[1:3])
     return found
@@ -63,15 +64,21 @@ def _sharp(frames_FHWC: np.ndarray) -> float:
     return float(np.mean([sharpness(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)) for frame in frames_FHWC]))
 
 
-def motion_jump(flows: list[np.ndarray], at: int) -> float | None:
+def motion_jump(pairs: list[Change], at: int) -> float | None:
     """By how much the motion changes more at the seam than elsewhere, in pixels a frame; ``None`` where a side is one frame.
 
-    ``flows`` ``[H, W, 2]`` lead from each frame to the next, ``at`` is the first frame after the seam. A change is the length
-    of the difference of two flows in a row, the mean over the fastest twentieth of the picture; those that have a part in the
-    step over the seam are compared with the largest of the others.
+    ``pairs`` lead from each frame to the next, ``at`` is the first frame after the seam. A change is the length of the difference
+    of two flows in a row, the mean over the fastest twentieth of the picture; those that have a part in the step over the
+    seam are compared with the largest of the others.
     """
-    if not 0 < at - 1 < len(flows) - 1:
+    if not 0 < at - 1 < len(pairs) - 1:
         return None
-    changes = [fastest(two - one) for one, two in pairwise(flows)]
+    changes = [_turn(one, two) for one, two in pairwise(pairs)]
     seam = max(changes[at - 2], changes[at - 1])
     return max(0.0, seam - max([*changes[: at - 2], *changes[at:]], default=0.0))
+
+
+def _turn(one: Change, two: Change) -> float:
+    """How far two flows in a row differ, where both can be trusted: at the picture's edges a flow is a guess."""
+    change, seen = two[0] - one[0], one[2] & two[2]
+    return fastest(change[seen] if seen.mean() >= _SEEN else change)

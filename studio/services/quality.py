@@ -49,7 +49,10 @@ class QualityService:
             raise InvalidRequest("clip cannot be measured: its file is damaged; make it again.", field="clip")
         if done.returncode:
             raise ChildProcessError(done.stderr[-2000:])
-        return self._library.set_measurements(owner, clip_id, json.loads(done.stdout)["measurements"])
+        # Which frames an edit made anew is not in the file, so what was found at their seams stays.
+        before = self._library.get(owner, clip_id).measurements
+        seams = {name: value for name, value in before.items() if name.startswith("seam.")}
+        return self._library.set_measurements(owner, clip_id, json.loads(done.stdout)["measurements"] | seams)
 
     def onsets(self, owner: str, clip_id: str) -> list[float]:
         """When something distinctly begins to sound, in seconds; empty for a silent film. Raises ``NotFound``."""

@@ -71,6 +71,14 @@ def test_a_thing_that_is_elsewhere_at_once_jumps() -> None:
     assert {"seam.in_motion", "seam.out_motion"} <= found
 
 
+def test_a_pan_that_freezes_jumps_though_its_edges_are_never_seen() -> None:
+    wide = render(Scene((Subject("ball", colour="red"),), "forest", "standing still"), 1, RATE, 512)[0]
+    pan = np.stack([wide[100:228, 14 * at : 14 * at + SIZE] for at in range(FRAMES)])
+    assert not {name for name in poor(seams(pan)) if name.endswith("motion")}
+    frozen = seams(changed(pan, lambda new: np.repeat(new[:1], len(new), axis=0)))
+    assert frozen["seam.in_motion"] == pytest.approx(14 * RATE / SIZE, rel=0.2) and "seam.out_motion" in poor(frozen)
+
+
 def test_faint_noise_is_no_drift() -> None:
     chance = np.random.default_rng(0)
     assert not poor(seams(changed(drifting(), lambda new: new + chance.normal(0, 3, new.shape))))

@@ -41,9 +41,11 @@ def test_an_old_clip_is_measured_again(studio):
         studio.catalogue.complete(GenerationRequest(prompt="a red ball bouncing on grass", seed=1)),
     )
     assert "sync.impact_ms" not in studio.library.get(OWNER, clip_id).measurements
+    studio.library.set_measurements(OWNER, clip_id, {"loudness_dbfs": -13.0, "seam.in_s": 0.5, "seam.in_colour": 3.0})
     measured = studio.quality.measure(OWNER, clip_id)
     assert measured == studio.library.get(OWNER, clip_id)
     assert {"sync.impact_ms", "sound.lufs", "semantic.match"} <= set(measured.measurements)
+    assert measured.measurements["seam.in_colour"] == 3.0, "only the run of an edit can tell"
     assert "loudness_dbfs" not in measured.measurements and measured.name == "a red ball bouncing on grass"
     assert studio.library.page(OWNER, ClipFilter(best="semantic.match")).total == 1
     heard = studio.quality.onsets(OWNER, clip_id)
