@@ -94,7 +94,7 @@ def test_false_alarms_are_rare(tmp_path: Path) -> None:
         assert frames is not None
         start = int(chance.integers(3, 11))
         alarms += bool(poor(seams(frames, Span(start, start + int(chance.integers(5, 12))))))
-    assert alarms <= 4, "about one clip in ten, by 720 seams"
+    assert alarms <= 4, "hardly more than one seam in twenty"
 
 
 @pytest.mark.parametrize(
