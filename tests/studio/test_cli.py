@@ -26,6 +26,11 @@ def environment(data_dir: Path) -> dict[str, str]:
     return {**kept, "STUDIO_DATA_DIR": str(data_dir), "STUDIO_ENGINE": PAINTER, "STUDIO_DRAIN_S": "2", "PYTHONPATH": str(ROOT)}
 
 
+def hears_ctrl_c() -> None:
+    """For a child process before it begins: a suite that runs in the background ignores SIGINT, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Runs ``python app.py ...`` in an empty folder."""

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.studio.api.conftest import Served, served
-from tests.studio.test_cli import ROOT, Run, environment, only_object, run
+from tests.studio.test_cli import ROOT, Run, environment, hears_ctrl_c, only_object, run
 
 __all__ = ["run", "served"]
 QUICK = ("--num-inference-steps", "2", "--json")
@@ -107,7 +107,11 @@ def states(database: Path) -> list[str]:
 def test_ctrl_c_cancels_what_is_left(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "app.py"), "grid", "--prompt", "a ball", "--x", "seed=1,2,3"]
     process = subprocess.Popen(
-        [*command, "--num-inference-steps", "200"], cwd=tmp_path, env=environment(tmp_path / "data"), stderr=subprocess.PIPE
+        [*command, "--num-inference-steps", "200"],
+        cwd=tmp_path,
+        env=environment(tmp_path / "data"),
+        stderr=subprocess.PIPE,
+        preexec_fn=hears_ctrl_c,
     )
     assert process.stderr is not None
     process.stderr.readline()  # what it will make

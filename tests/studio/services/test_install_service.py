@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 from pipelines.registry import POCKET_FOLDER
 from tests.disks import disk
 from tests.hub import Hub, serving
+from tests.studio.test_cli import hears_ctrl_c
 
 ROOT = Path(__file__).parents[3]
 SIZE = sum(file.stat().st_size for file in POCKET_FOLDER.rglob("*/*") if file.is_file())
@@ -56,12 +58,14 @@ def test_a_model_is_installed_and_only_what_it_needs_is_fetched(tmp_path: Path, 
 def test_a_killed_installation_is_partly_here_and_goes_on(tmp_path: Path, hub: Hub) -> None:
     hub.pause_s = 0.1
     command = [sys.executable, "app.py", "models", "install", "ltx-2", "--accept-licence"]
-    running = subprocess.Popen(command, cwd=ROOT, env=environment(tmp_path, hub.url), stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command, cwd=ROOT, env=environment(tmp_path, hub.url), stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c
+    )
     give_up = time.monotonic() + 90
     while hub.served_bytes < SIZE // 4:
         assert time.monotonic() < give_up and running.poll() is None
         time.sleep(0.1)
-    running.send_signal(2)
+    running.send_signal(signal.SIGINT)
     running.wait(30)
     fetched = hub.served_bytes
     time.sleep(1)
