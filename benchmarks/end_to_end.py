@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -28,12 +28,13 @@ import pipelines  # noqa: F401, I001  before torch: it settles how threads wait,
 import numpy as np
 import torch
 
+from benchmarks.effort import scores
 from benchmarks.overhead import Bare
 from pipelines.clip_io import Origin, Sound, write_clip
 from pipelines.contract import Effort, GenerationRequest
 from pipelines.engine import Engine
 from pipelines.metrics.reading import read_clip
-from pipelines.metrics.scores import SYNC_MEASURES, ClipPair, agreement, attributes, sounds
+from pipelines.metrics.scores import ClipPair
 from pipelines.metrics.selection import select
 from pipelines.registry import ModelCatalogue
 
@@ -59,12 +60,6 @@ def through_the_engine(engine: Engine, request: GenerationRequest, path: Path) -
     for _event in engine.run(request, path):
         pass
     return time.perf_counter() - started
-
-
-def scores(pairs: list[ClipPair]) -> dict[str, float]:
-    """What is judged, 0..1."""
-    sync = fmean(agreement(pairs, name) for name in SYNC_MEASURES)
-    return {"attributes": fmean(attributes(pairs).values()), "sound class": sounds(pairs), "sync": sync}
 
 
 def measured(clips: int, folder: Path) -> dict[str, dict[str, float]]:

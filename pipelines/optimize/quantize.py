@@ -7,6 +7,7 @@ CPUs and most GPUs lack. That layer restores its weight for every call, so it sa
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from math import gcd
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from pipelines.contract import InvalidRequest, Quantization
 from pipelines.optimize.plan import GROUP, is_quantized
 
 
-class _Narrow(nn.Module):
+class _Narrow(nn.Module, ABC):
     """A linear layer whose weight is not held as it is multiplied."""
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -26,9 +27,9 @@ class _Narrow(nn.Module):
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.bias = layer.bias
 
+    @abstractmethod
     def restored(self) -> torch.Tensor:
         """The weight (out, in) as it is multiplied."""
-        raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x`` (..., in) to (..., out), in the dtype of ``x``."""
