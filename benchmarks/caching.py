@@ -38,7 +38,7 @@ from pipelines.models.ltx2.latents import Canvas
 from pipelines.optimize.forecast import Tolerance
 from pipelines.passes import Passes, Steering
 from pipelines.registry import published_models
-from pipelines.sampling import denoise, noise, schedule
+from pipelines.sampling import Course, denoise, noise, schedule
 
 LEAST_SPEEDUP = 2.2
 STEPS = 30
@@ -120,7 +120,7 @@ class Bench:
         start = noise(model, canvas, seed)
         steering = Steering(encode_prompt(model, prompt), encode_prompt(model, ""), guidance=self.guidance)
         scheduler = schedule(model, start.video_BND.shape[1], steps=STEPS, sigmas=None)
-        run = denoise(Passes(model, canvas, steering), start, scheduler, tolerance=tolerance)
+        run = denoise(Course(Passes(model, canvas, steering), start, scheduler, tolerance=tolerance))
         while True:
             try:
                 next(run)

@@ -31,7 +31,7 @@ from pipelines.models.ltx2.latents import Canvas
 from pipelines.models.ltx2.load import LTX2Model, from_pipeline
 from pipelines.passes import Passes, Steering
 from pipelines.registry import Defaults, ModelSpec, published_models
-from pipelines.sampling import denoise, noise, schedule
+from pipelines.sampling import Course, denoise, noise, schedule
 
 GATE = 1e-4
 PROMPT, NEGATIVE = "a red ball bouncing on grass", "blurry, silent"
@@ -72,7 +72,7 @@ def ours(case: Case, *, image: Image.Image | None = None, sigmas: tuple[float, .
     negative = encode_prompt(model, NEGATIVE) if case.guidance.needs_negative else None
     steering = Steering(encode_prompt(model, PROMPT), negative, frame, guidance=case.guidance)
     scheduler = schedule(model, start.video_BND.shape[1], steps=STEPS, sigmas=sigmas)
-    steps = denoise(Passes(model, canvas, steering), start, scheduler)
+    steps = denoise(Course(Passes(model, canvas, steering), start, scheduler))
     while True:
         try:
             next(steps)

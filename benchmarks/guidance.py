@@ -33,7 +33,7 @@ from pipelines.guidance import Guidance, Scales
 from pipelines.models.ltx2 import twin
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.passes import Latents, Passes, Steering
-from pipelines.sampling import denoise, noise, schedule
+from pipelines.sampling import Course, denoise, noise, schedule
 
 LEAST = {"2.0": 1.30, "2.3": 1.16}
 LARGEST_DIFFERENCE = 1e-5  # of latents of deviation 1: another batch size rounds otherwise
@@ -59,7 +59,7 @@ class Sides:
         start = noise(model, canvas, SEED)
         steering = Steering(encode_prompt(model, PROMPT), encode_prompt(model, ""), guidance=guidance)
         scheduler = schedule(model, start.video_BND.shape[1], steps=self.steps, sigmas=None)
-        run = denoise(Passes(model, canvas, steering), start, scheduler)
+        run = denoise(Course(Passes(model, canvas, steering), start, scheduler))
         while True:
             try:
                 next(run)

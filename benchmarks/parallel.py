@@ -44,7 +44,7 @@ from pipelines.optimize.plan import Plan
 from pipelines.optimize.tiling import Decoding, decode, plan_if_needed, put, tile_shape
 from pipelines.passes import Latents, Passes, Steering
 from pipelines.registry import spec_from_folder
-from pipelines.sampling import denoise, noise, schedule
+from pipelines.sampling import Course, denoise, noise, schedule
 
 LARGEST_DIFFERENCE = 1e-5
 LARGEST_ERROR = 0.10
@@ -82,7 +82,7 @@ def steering_of(model: LTX2Model, guidance: Guidance = GUIDANCE) -> Steering:
 def denoised(passes: Passes, steps: int = STEPS) -> Latents:
     """The clip's latents from the seed's noise."""
     start = noise(passes.model, passes.canvas, SEED)
-    run = denoise(passes, start, schedule(passes.model, start.video_BND.shape[1], steps=steps, sigmas=None))
+    run = denoise(Course(passes, start, schedule(passes.model, start.video_BND.shape[1], steps=steps, sigmas=None)))
     while True:
         try:
             next(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from pipelines.ahead import ByName, denoise_ahead
 from pipelines.clip_io import FILE_SAMPLE_RATE
 from pipelines.conditioning import TextConditioning, encode_prompt
 from pipelines.contract import (
@@ -44,6 +45,7 @@ from pipelines.nodes.denoise import Denoise
 from pipelines.nodes.load_latents import LoadLatents
 from pipelines.nodes.mux import Mux
 from pipelines.nodes.upscale import Upscale
+from pipelines.optimize.batching import most_by_memory, most_by_tokens
 from pipelines.optimize.conditioning_cache import ConditioningCache
 from pipelines.optimize.gauge import gauge_of, weighed
 from pipelines.optimize.latent_store import LatentStore, beside
@@ -120,6 +122,7 @@ class Engine:
         self._sources: Mapping[str, Path] = {}
         self._keys: frozenset[str] = frozenset()
         self._ran_short: dict[str, int] = {}
+        self._ahead_s: dict[str, float] = {}
         self._gauge = gauge_of(self.device)
         self.thrift = PLENTY
 
@@ -231,6 +234,45 @@ class Engine:
         self._devices.names()  # before anything asks a device that is not there
         yield from weighed(self._surviving(request, path), self._gauge, self.device.type)
 
+    def ahead(
+        self, requests: Mapping[str, GenerationRequest], sources: Mapping[str, Path], is_wanted: Callable[[str], bool]
+    ) -> ByName[None]:
+        """Denoise several requests of one kind (``batching.kind_of``) together, as many at a time as there is memory for.
+
+        The ``run`` of each, afterwards, begins with its latents. A request that ``is_wanted`` no longer is left within a step;
+        one that fails here, or for which there is no room, is left to its own run. Yields names with events.
+        """
+        first = next(iter(requests.values()))
+        self._sources, self._asked = sources, first.quantization
+        self.model(first.model)
+        if self.ranks > 1:  # which share a clip's rows out already
+            return
+        waiting = list(requests)
+        while len(waiting) > 1:
+            size = self._most_together([requests[name] for name in waiting])
+            batch, waiting = waiting[:size], waiting[size:]
+            if size == 1:
+                continue
+            try:
+                self._ahead_s |= yield from denoise_ahead(self, self.cache, {name: requests[name] for name in batch}, is_wanted)
+            except (MemoryError, RuntimeError) as error:
+                if not is_shortage(error):
+                    raise
+                _log.warning("out of memory with %d clips together (%s): they are made one by one", size, str(error)[:200])
+                self._ran_short[first.model] = min(size * _pixels(first), self._ran_short.get(first.model, size * _pixels(first)))
+
+    def _most_together(self, requests: Sequence[GenerationRequest]) -> int:
+        """How many of the first of ``requests`` to denoise at a time."""
+        first = requests[0]
+        most = min(len(requests), most_by_tokens(self.spec(first.model), first))
+        short = self._ran_short.get(first.model)
+        if short is not None:
+            most = min(most, max(1, (short - 1) // _pixels(first)))
+        room = self._gauge.free() if self._gauge else None
+        if most == 1 or room is None:
+            return most
+        return most_by_memory(self._memory(first.model), [self._work(request) for request in requests[:most]], room)
+
     def _surviving(self, request: AnyRequest, path: Path) -> Generator[Event, None, None]:
         """The run; where memory runs out, once more from the last finished stage, sparingly and with nothing else kept."""
         self.thrift = self._foreseen(request)
@@ -269,10 +311,16 @@ class Engine:
             return SPARING
         if self._gauge is None or not isinstance(request, GenerationRequest):
             return PLENTY
-        plan, device = self.plan(request.model), self.device.type
-        model = MemoryModel(widths_of(self.spec(request.model), device), device, text_quantization=plan.text_quantization)
-        work = replace(Work.of(request), quantization=plan.quantization)
-        return thrift_for(model.predict(work), self._gauge.free())
+        return thrift_for(self._memory(request.model).predict(self._work(request)), self._gauge.free())
+
+    def _memory(self, model_id: str) -> MemoryModel:
+        device = self.device.type
+        return MemoryModel(
+            widths_of(self.spec(model_id), device), device, text_quantization=self.plan(model_id).text_quantization
+        )
+
+    def _work(self, request: GenerationRequest) -> Work:
+        return replace(Work.of(request), quantization=self.plan(request.model).quantization)
 
     def _made(self, request: AnyRequest, path: Path) -> Generator[Event, None, None]:
         if isinstance(request, GenerationRequest):
@@ -338,8 +386,10 @@ class Engine:
         return LoadLatents(model=request.model, weights=weights, reference=request.source)
 
     def _finish(self, graph: Graph, request: AnyRequest, path: Path, maker: _Maker) -> Generator[Event, None, None]:
-        seconds: dict[str, float] = {}
-        self._keys = frozenset(signatures(graph, "mux").values())
+        keys = signatures(graph, "mux")
+        self._keys = frozenset(keys.values())
+        ahead_s = self._ahead_s.pop(keys.get("denoise", ""), None)
+        seconds: dict[str, float] = {} if ahead_s is None else {"denoise": ahead_s}
         measurements = yield from _recorded(execute(graph, "mux", self, self.cache), seconds)
         for name, value in measurements.items():
             yield Metric(name, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,21 @@ class Latents:
     audio_BND: torch.Tensor
 
 
+@dataclass(frozen=True)
+class Ask:
+    """What a run has to know for its next step: the predictions of the positive prompt and of the ``wanted`` branches."""
+
+    now: Latents
+    timestep: torch.Tensor
+    sigma: torch.Tensor
+    wanted: frozenset[Branch]
+
+    def answer(self, velocities: Mapping[Branch, Both]) -> dict[Branch, Both]:
+        """The clean samples that velocities at these latents lead to."""
+        video_BND, audio_BND, sigma = self.now.video_BND, self.now.audio_BND, self.sigma
+        return {branch: (video_BND - video * sigma, audio_BND - audio * sigma) for branch, (video, audio) in velocities.items()}
+
+
 @dataclass
 class Passes:
     """A run's transformer calls, with the arguments that do not change between steps."""
@@ -56,71 +71,122 @@ class Passes:
         self.audio_coords = transformer.audio_rope.prepare_audio_coords(1, canvas.audio_frames, device)
 
     @torch.inference_mode()
-    def clean(self, now: Latents, timestep: torch.Tensor, sigma: torch.Tensor, wanted: frozenset[Branch]) -> dict[Branch, Both]:
-        """The clean-sample predictions of the positive prompt and of the ``wanted`` branches."""
-        found = self.evaluate(now, timestep, wanted | {Branch.POSITIVE})
-        return {
-            branch: (now.video_BND - video * sigma, now.audio_BND - audio * sigma) for branch, (video, audio) in found.items()
-        }
+    def clean(self, ask: Ask) -> dict[Branch, Both]:
+        """The clean-sample predictions of the positive prompt and of the branches that are asked for."""
+        return ask.answer(self.evaluate(ask.now, ask.timestep, ask.wanted | {Branch.POSITIVE}))
 
     @torch.inference_mode()
     def evaluate(self, now: Latents, timestep: torch.Tensor, wanted: frozenset[Branch]) -> dict[Branch, Both]:
-        """The velocities of the ``wanted`` branches.
+        """The velocities of the ``wanted`` branches."""
+        return _evaluated([_Member(self, now, timestep, wanted)])[0]
 
-        Prompts go through the transformer together. The perturbed branch is the positive one up to the first block that is
-        perturbed, and begins there where both are wanted.
-        """
-        steering, blocks = self.steering, list(self.steering.guidance.stg_blocks)
+
+@torch.inference_mode()
+def clean_together(asked: Sequence[tuple[Passes, Ask]]) -> list[dict[Branch, Both]]:
+    """What ``Passes.clean`` says to each of several runs of one model and canvas, all of them in the same transformer calls."""
+    found = _evaluated([_Member(run, ask.now, ask.timestep, ask.wanted | {Branch.POSITIVE}) for run, ask in asked])
+    return [ask.answer(velocities) for (_, ask), velocities in zip(asked, found, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One run's part of a step."""
+
+    run: Passes
+    now: Latents
+    timestep: torch.Tensor
+    wanted: frozenset[Branch]
+
+    @property
+    def texts(self) -> dict[Branch, TextConditioning]:
+        """The prompts that it wants to hear of; the positive one is the last."""
+        steering = self.run.steering
         prompts = {Branch.NEGATIVE: steering.negative, Branch.POSITIVE: steering.positive}
-        texts = {branch: text for branch, text in prompts.items() if branch in wanted and text is not None}
-        assert len(texts) == len(wanted & set(prompts)), "guidance above 1 needs an encoded negative prompt"
-        recorder = Recorder(min(blocks, default=0))
-        shares = {Branch.POSITIVE, Branch.PERTURBED} <= wanted and recorder.at > 0
-        found: dict[Branch, Both] = {}
-        if texts:
-            video, audio = self._watched(recorder if shares else None, now, timestep, list(texts.values()))
-            found |= {branch: (video[row : row + 1], audio[row : row + 1]) for row, branch in enumerate(texts)}
-        if Branch.PERTURBED in wanted:
-            resumer = Resumer(recorder.at, recorder.seen) if recorder.seen else None
-            found[Branch.PERTURBED] = self._watched(
-                resumer, now, timestep, [steering.positive], spatio_temporal_guidance_blocks=blocks
+        texts = {branch: text for branch, text in prompts.items() if branch in self.wanted and text is not None}
+        assert len(texts) == len(self.wanted & set(prompts)), "guidance above 1 needs an encoded negative prompt"
+        return texts
+
+
+_Row = tuple[_Member, TextConditioning]
+"""One sample of a transformer call."""
+
+
+def _evaluated(members: Sequence[_Member]) -> list[dict[Branch, Both]]:
+    """The velocities that each member wants, rows of the same kind going through the transformer together.
+
+    A perturbed branch is the positive one up to the first block that is perturbed, and begins there where both are wanted.
+    """
+    blocks = list(members[0].run.steering.guidance.stg_blocks)
+    found: list[dict[Branch, Both]] = [{} for _ in members]
+    rows = [(index, branch, text) for index, member in enumerate(members) for branch, text in member.texts.items()]
+    perturbed = [index for index, member in enumerate(members) if Branch.PERTURBED in member.wanted]
+    sharing = [index for index in perturbed if Branch.POSITIVE in members[index].wanted and min(blocks, default=0) > 0]
+    places = [place for place, (index, branch, _) in enumerate(rows) if branch is Branch.POSITIVE and index in sharing]
+    recorder = Recorder(min(blocks, default=0), places)
+    if rows:
+        video, audio = _watched(recorder if sharing else None, [(members[index], text) for index, _, text in rows])
+        for row, (index, branch, _) in enumerate(rows):
+            found[index][branch] = video[row : row + 1], audio[row : row + 1]
+
+    def positive(which: Sequence[int], branch: Branch, director: Resumer | None = None, **changes: Any) -> None:
+        if which:
+            video, audio = _watched(
+                director, [(members[index], members[index].run.steering.positive) for index in which], **changes
             )
-        if Branch.ISOLATED in wanted:
-            found[Branch.ISOLATED] = self._velocity(now, timestep, [steering.positive], isolate_modalities=True)
-        return found
+            for row, index in enumerate(which):
+                found[index][branch] = video[row : row + 1], audio[row : row + 1]
 
-    def _watched(self, director: Recorder | Resumer | None, *arguments: Any, **changes: Any) -> Both:
-        if director is None:
-            return self._velocity(*arguments, **changes)
-        with directed(self.model.transformer, director):
-            return self._velocity(*arguments, **changes)
+    alone = [index for index in perturbed if index not in sharing]
+    resumer = Resumer(recorder.at, recorder.seen) if recorder.seen else None
+    positive(sharing, Branch.PERTURBED, resumer, spatio_temporal_guidance_blocks=blocks)
+    positive(alone, Branch.PERTURBED, spatio_temporal_guidance_blocks=blocks)
+    isolated = [index for index, member in enumerate(members) if Branch.ISOLATED in member.wanted]
+    positive(isolated, Branch.ISOLATED, isolate_modalities=True)
+    return found
 
-    def _velocity(self, now: Latents, timestep: torch.Tensor, texts: Sequence[TextConditioning], **changes: Any) -> Both:
-        """One transformer call for a batch of ``texts`` over the same latents; velocities of both streams in fp32."""
-        batch, canvas, dtype = len(texts), self.canvas, self.model.dtype
-        timestep = timestep.expand(batch)
-        call = dict(
-            hidden_states=now.video_BND.to(dtype).expand(batch, -1, -1),
-            audio_hidden_states=now.audio_BND.to(dtype).expand(batch, -1, -1),
-            **_heard(texts, dtype),
-            timestep=timestep,
-            sigma=timestep,
-            num_frames=canvas.frames,
-            height=canvas.height,
-            width=canvas.width,
-            fps=canvas.frame_rate,
-            audio_num_frames=canvas.audio_frames,
-            video_coords=self.video_coords.expand(batch, *self.video_coords.shape[1:]),
-            audio_coords=self.audio_coords.expand(batch, *self.audio_coords.shape[1:]),
-            use_cross_timestep=self.model.spec.use_cross_timestep,
-            return_dict=False,
-        )
-        # Kept tokens are clean, so they stand at time 0 while the rest of the clip is at `timestep`.
-        streams = ("timestep", self.steering.video), ("audio_timestep", self.steering.audio)
-        if any(kept is not None for _, kept in streams):
-            call |= {name: timestep if kept is None else timestep.unsqueeze(-1) * (1 - kept.mask_BN) for name, kept in streams}
-        video, audio = self.model.transformer(**call | changes)
-        return video.float(), audio.float()
+
+def _watched(director: Recorder | Resumer | None, rows: Sequence[_Row], **changes: Any) -> Both:
+    if director is None:
+        return _velocity(rows, **changes)
+    with directed(rows[0][0].run.model.transformer, director):
+        return _velocity(rows, **changes)
+
+
+def _velocity(rows: Sequence[_Row], **changes: Any) -> Both:
+    """One transformer call; velocities of both streams in fp32, a sample a row."""
+    run, members = rows[0][0].run, [member for member, _ in rows]
+    batch, canvas, dtype = len(rows), run.canvas, run.model.dtype
+    timestep = torch.stack([member.timestep.reshape(()) for member in members])
+    call = dict(
+        hidden_states=torch.cat([member.now.video_BND for member in members]).to(dtype),
+        audio_hidden_states=torch.cat([member.now.audio_BND for member in members]).to(dtype),
+        **_heard([text for _, text in rows], dtype),
+        timestep=timestep,
+        sigma=timestep,
+        num_frames=canvas.frames,
+        height=canvas.height,
+        width=canvas.width,
+        fps=canvas.frame_rate,
+        audio_num_frames=canvas.audio_frames,
+        video_coords=run.video_coords.expand(batch, *run.video_coords.shape[1:]),
+        audio_coords=run.audio_coords.expand(batch, *run.audio_coords.shape[1:]),
+        use_cross_timestep=run.model.spec.use_cross_timestep,
+        return_dict=False,
+    )
+    kept = [(member.run.steering.video, member.run.steering.audio) for member in members]
+    if any(one is not None for both in kept for one in both):
+        call["timestep"] = _clock(timestep, [video for video, _ in kept])
+        call["audio_timestep"] = _clock(timestep, [audio for _, audio in kept])
+    video, audio = run.model.transformer(**call | changes)
+    return video.float(), audio.float()
+
+
+def _clock(timestep_B: torch.Tensor, kept: Sequence[Kept | None]) -> torch.Tensor:
+    """Where each token of a stream stands: what is kept is clean, so at time 0, while the rest of the clip is at its timestep."""
+    made = next((1 - torch.zeros_like(one.mask_BN) for one in kept if one is not None), None)
+    if made is None:
+        return timestep_B
+    return timestep_B.unsqueeze(-1) * torch.cat([made if one is None else 1 - one.mask_BN for one in kept])
 
 
 def _heard(texts: Sequence[TextConditioning], dtype: torch.dtype) -> dict[str, torch.Tensor]:

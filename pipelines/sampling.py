@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +18,11 @@ from pipelines.models.ltx2.latents import Canvas, pack_audio, pack_video
 from pipelines.models.ltx2.load import LTX2Model
 from pipelines.optimize.blocks import Both
 from pipelines.optimize.forecast import Forecast, Tolerance
-from pipelines.passes import Latents, Passes
+from pipelines.passes import Ask, Latents, Passes, clean_together
+
+Value = TypeVar("Value")
+Asking = Generator[Ask, dict[Branch, Both], Value]
+"""Work that asks for predictions on its way."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,8 @@ def schedule(model: LTX2Model, video_tokens: int, *, steps: int, sigmas: Sequenc
 class Predictor:
     """The guided clean-sample predictions of a run's steps; what ``tolerance`` allows is foretold instead of computed."""
 
-    def __init__(self, passes: Passes, tolerance: Tolerance | None = None) -> None:
-        self._passes, self._guidance = passes, passes.steering.guidance
+    def __init__(self, guidance: Guidance, tolerance: Tolerance | None = None) -> None:
+        self._guidance = guidance
         self._video, self._audio = Guide(self._guidance.method), Guide(self._guidance.method)
         every = (Branch.POSITIVE, *self._guidance.branches)
         self._forecasts = {branch: Forecast(tolerance) for branch in every} if tolerance else {}
@@ -73,21 +77,21 @@ class Predictor:
         """Samples that went through the transformer so far."""
 
     @torch.inference_mode()
-    def at(self, now: Latents, timestep: torch.Tensor, sigma: torch.Tensor, following: torch.Tensor) -> Latents:
+    def at(self, now: Latents, timestep: torch.Tensor, sigma: torch.Tensor, following: torch.Tensor) -> Asking[Latents]:
         """The prediction at ``sigma``, from which the run steps to ``following``."""
         level, reach = float(sigma), float(1 - following / sigma)
         guidance = self._guidance.at(level)
         still = self._video.starts_still(level, guidance.video), self._audio.starts_still(level, guidance.audio)
         if all(still):
             return now
-        positive, away = self._predicted(now, timestep, sigma, _Reach(guidance, reach))
+        positive, away = yield from self._predicted(now, timestep, sigma, _Reach(guidance, reach))
         video = self._video.guided(now.video_BND, positive[0], {branch: one for branch, (one, _) in away.items()}, guidance.video)
         audio = self._audio.guided(now.audio_BND, positive[1], {branch: one for branch, (_, one) in away.items()}, guidance.audio)
         return Latents(now.video_BND if still[0] else video, now.audio_BND if still[1] else audio)
 
     def _predicted(
         self, now: Latents, timestep: torch.Tensor, sigma: torch.Tensor, asked: _Reach
-    ) -> tuple[Both, dict[Branch, Both]]:
+    ) -> Asking[tuple[Both, dict[Branch, Both]]]:
         """The positive prediction, and how far it is from the others.
 
         The positive prediction is foretold where all others are, too; else each branch's difference to it is foretold or
@@ -99,7 +103,7 @@ class Predictor:
         if good and len(good) == len(forecasts):
             told = {branch: each.at(level) for branch, each in forecasts.items()}
             return told.pop(Branch.POSITIVE), told
-        clean = self._passes.clean(now, timestep, sigma, frozenset(branches) - good)
+        clean = dict((yield Ask(now, timestep, sigma, frozenset(branches) - good)))
         self.evaluations += len(clean)
         positive = clean.pop(Branch.POSITIVE)
         away = {branch: (positive[0] - video, positive[1] - audio) for branch, (video, audio) in clean.items()}
@@ -147,28 +151,82 @@ def begun(scheduler: Any, noise: Latents, given: Given, change: float) -> tuple[
     return begin, Latents(at_noise(given.video, noise.video_BND), at_noise(given.audio, noise.audio_BND))
 
 
-def denoise(
-    passes: Passes, start: Latents, scheduler: Any, *, begin: int = 0, tolerance: Tolerance | None = None
-) -> Generator[DenoiseStep, None, Latents]:
-    """From ``start``, which stands at the noise of step ``begin``, to clean packed latents; can be closed after every step.
+@dataclass(frozen=True)
+class Course:
+    """How one clip is denoised: from ``start``, which stands at the noise of step ``begin``, to clean packed latents.
 
     Without a ``tolerance`` for foretold predictions equal to ``LTX2Pipeline`` and, with a first frame, to
     ``LTX2ImageToVideoPipeline`` on the same weights.
     """
-    steering, predictor = passes.steering, Predictor(passes, tolerance)
-    audio_scheduler = copy.deepcopy(scheduler)  # each scheduler counts its own steps
-    scheduler.set_begin_index(begin)
-    audio_scheduler.set_begin_index(begin)
-    now = Latents(_keep(steering.video, start.video_BND), _keep(steering.audio, start.audio_BND))
-    total = len(scheduler.timesteps) - begin
-    for index in range(begin, len(scheduler.timesteps)):
-        clean = predictor.at(now, scheduler.timesteps[index], scheduler.sigmas[index], scheduler.sigmas[index + 1])
-        now = Latents(
-            _keep(steering.video, _advance(scheduler, index, now.video_BND, clean.video_BND)),
-            _keep(steering.audio, _advance(audio_scheduler, index, now.audio_BND, clean.audio_BND)),
-        )
-        yield DenoiseStep(index - begin + 1, total, clean, predictor.evaluations)
-    return now
+
+    passes: Passes
+    start: Latents
+    scheduler: Any
+    begin: int = 0
+    tolerance: Tolerance | None = None
+
+    def steps(self) -> Generator[Ask | DenoiseStep, dict[Branch, Both] | None, Latents]:
+        """Yields what it must know for its next step, to be sent its answer, and every finished step."""
+        scheduler, begin, steering = self.scheduler, self.begin, self.passes.steering
+        predictor = Predictor(steering.guidance, self.tolerance)
+        audio_scheduler = copy.deepcopy(scheduler)  # each scheduler counts its own steps
+        scheduler.set_begin_index(begin)
+        audio_scheduler.set_begin_index(begin)
+        now = Latents(_keep(steering.video, self.start.video_BND), _keep(steering.audio, self.start.audio_BND))
+        total = len(scheduler.timesteps) - begin
+        for index in range(begin, len(scheduler.timesteps)):
+            clean = yield from predictor.at(now, scheduler.timesteps[index], scheduler.sigmas[index], scheduler.sigmas[index + 1])
+            now = Latents(
+                _keep(steering.video, _advance(scheduler, index, now.video_BND, clean.video_BND)),
+                _keep(steering.audio, _advance(audio_scheduler, index, now.audio_BND, clean.audio_BND)),
+            )
+            yield DenoiseStep(index - begin + 1, total, clean, predictor.evaluations)
+        return now
+
+
+def denoise(course: Course) -> Generator[DenoiseStep, None, Latents]:
+    """The steps of one clip, and its clean latents; can be closed after every step."""
+    steps = course.steps()
+    answer = None
+    while True:
+        try:
+            item = steps.send(answer)
+        except StopIteration as finished:
+            return finished.value
+        answer = None
+        if isinstance(item, Ask):
+            answer = course.passes.clean(item)
+        else:
+            yield item
+
+
+def denoise_together(courses: Mapping[str, Course]) -> Generator[tuple[str, DenoiseStep], bool | None, dict[str, Latents]]:
+    """Several courses of one model and canvas, step by step in the same transformer calls, each as it would go alone.
+
+    After each step it is sent whether its course is still wanted; one that is not (``False``) is left there and returns nothing.
+    """
+    going = {name: course.steps() for name, course in courses.items()}
+    answers: dict[str, dict[Branch, Both] | None] = dict.fromkeys(going)
+    done: dict[str, Latents] = {}
+    while going:
+        asked: dict[str, Ask] = {}
+        for name, steps in list(going.items()):
+            answer = answers[name]
+            while name in going and name not in asked:
+                try:
+                    item = steps.send(answer)
+                except StopIteration as finished:
+                    done[name] = finished.value
+                    del going[name]
+                    break
+                answer = None
+                if isinstance(item, Ask):
+                    asked[name] = item
+                elif (yield name, item) is False:
+                    del going[name]
+        found = clean_together([(courses[name].passes, ask) for name, ask in asked.items()]) if asked else []
+        answers = dict(zip(asked, found, strict=True))
+    return done
 
 
 def _keep(kept: Kept | None, tokens_BND: torch.Tensor) -> torch.Tensor:

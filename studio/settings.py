@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     one reads texts and nothing else)."""
     workers: int = Field(1, ge=0, le=64)
     """Worker processes; each holds a model of its own. 0 only queues."""
+    batch: int = Field(4, ge=1, le=64)
+    """Clips of one kind that a worker may denoise together at the most; 1 makes each by itself."""
     lease_s: float = Field(15.0, gt=0)
     """Seconds without a sign of life after which a worker counts as dead."""
     heartbeat_s: float = Field(2.0, gt=0)

@@ -88,12 +88,12 @@ def of_curves(seen_F: np.ndarray, heard_F: np.ndarray, frame_rate: float) -> Off
     reach = min(round(LARGEST_S * frame_rate), len(seen_F) // 3)
     if reach < 1 or seen_F.std() < 0.02 or heard_F.std() < 1e-4:
         return None
-    fit = _curve_fits(seen_F, heard_F, reach)
     rng = np.random.default_rng(0)
-    control = [_curve_fits(seen_F, _reordered(heard_F, frame_rate, rng), reach).max() for _ in range(_DRAWS)]
+    heard_RF = np.stack([heard_F, *(_reordered(heard_F, frame_rate, rng) for _ in range(_DRAWS))])
+    fit, *control = _curve_fits(seen_F, heard_RF, reach)
     best = int(fit.argmax())
     shift = best + _between(fit, best) - reach
-    return Offset(shift / frame_rate, float((np.array(control) < fit[best] - 1e-9).mean()))
+    return Offset(shift / frame_rate, float((np.max(control, axis=1) < fit[best] - 1e-9).mean()))
 
 
 def surest(found: dict[str, Offset]) -> Offset | None:
@@ -116,16 +116,16 @@ def _event_fits(seen_S: np.ndarray, heard_RN: np.ndarray, lags_L: np.ndarray, wi
     return fits / np.sqrt(len(seen_S) * heard_RN.shape[1]) * (1 - _NEARNESS * np.abs(lags_L) / LARGEST_S)
 
 
-def _curve_fits(seen_F: np.ndarray, heard_F: np.ndarray, reach: int) -> np.ndarray:
-    """Correlations with the sound taken ``-reach .. reach`` frames later."""
+def _curve_fits(seen_F: np.ndarray, heard_RF: np.ndarray, reach: int) -> np.ndarray:
+    """``[R, L]``: correlations with each of ``R`` sounds, taken ``-reach .. reach`` frames later."""
     count, fits = len(seen_F), []
     for lag in range(-reach, reach + 1):
-        one = seen_F[max(0, -lag) : count - max(0, lag)]
-        two = heard_F[max(0, lag) : count - max(0, -lag)]
-        one, two = one - one.mean(), two - two.mean()
-        scale = float(np.sqrt((one @ one) * (two @ two)))
-        fits.append(float(one @ two) / scale if scale > 1e-9 else 0.0)
-    return np.array(fits)
+        one_F = seen_F[max(0, -lag) : count - max(0, lag)]
+        two_RF = heard_RF[:, max(0, lag) : count - max(0, -lag)]
+        one_F, two_RF = one_F - one_F.mean(), two_RF - two_RF.mean(1, keepdims=True)
+        scale = np.sqrt((one_F @ one_F) * np.square(two_RF).sum(1))
+        fits.append(np.divide(two_RF @ one_F, scale, out=np.zeros(len(scale)), where=scale > 1e-9))
+    return np.stack(fits, axis=1)
 
 
 def _reordered(heard_F: np.ndarray, frame_rate: float, rng: np.random.Generator) -> np.ndarray:

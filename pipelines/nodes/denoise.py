@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
@@ -64,27 +65,15 @@ class Denoise(Node):
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns the clean packed ``Latents``; yields a step at a time, so that closing cancels within one."""
-        from pipelines.conditioning import Given
-        from pipelines.models.ltx2.latents import Canvas
-        from pipelines.optimize.forecast import EFFORTS
-        from pipelines.passes import Steering
-        from pipelines.sampling import begun, denoise, noise, schedule
+        from pipelines.sampling import denoise
 
         model = context.model(self.model)
-        canvas = Canvas.of(model, height=self.height, width=self.width, num_frames=self.num_frames, frame_rate=self.frame_rate)
-        start = noise(model, canvas, self.seed)
-        scheduler = schedule(model, start.video_BND.shape[1], steps=self.num_inference_steps, sigmas=self.sigmas)
-        given = inputs.get("given") or Given()
-        guidance = self._guidance(model.spec.stg_blocks)
-        steering = Steering(inputs["positive"], inputs.get("negative"), given.video, given.audio, guidance)
-        begin, start = begun(scheduler, start, inputs.get("start") or given, self.change)
-        before, total = self.steps_before, self.steps_before + len(scheduler.timesteps) - begin + self.steps_after
-        yield Progress("denoise", before, total)
-        looks = _Looks() if self.previews else None
+        task = self.task(model, inputs)
+        yield task.progress(0)
         with (
-            self._stack(context, model) as stack,
-            context.passes(model, canvas, steering, stack) as passes,
-            closing(denoise(passes, start, scheduler, begin=begin, tolerance=EFFORTS[self.effort])) as steps,
+            self.stack(context, model) as stack,
+            context.passes(model, task.canvas, task.steering, stack) as passes,
+            closing(denoise(task.course(passes))) as steps,
         ):
             while True:
                 try:
@@ -92,22 +81,25 @@ class Denoise(Node):
                 except StopIteration as finished:
                     return finished.value
                 stack.at(step.index / step.total)
-                yield Progress("denoise", before + step.index, total)
-                if looks is not None and looks.is_due(step.index / step.total):
-                    with looks.taken():
-                        seen = self._seen(model, step.clean, canvas)
-                    yield from seen
+                yield from task.seen(step)
 
-    def _seen(self, model: Any, clean: Any, canvas: Any) -> list[Preview | Metric]:
-        """The picture so far and what can be told of it."""
-        from pipelines.metrics.live import Live, words_at
-        from pipelines.preview import glimpse, preview_of
+    def task(self, model: Any, inputs: Mapping[str, Any], clips: int = 1) -> Task:
+        """What there is to do, before its first step, where so many ``clips`` are denoised in the same time."""
+        from pipelines.conditioning import Given
+        from pipelines.models.ltx2.latents import Canvas
+        from pipelines.passes import Steering
+        from pipelines.sampling import begun, noise, schedule
 
-        frames, at = glimpse(model, clean.video_BND, canvas)
-        live = Live(words_at(self.prompt, self.start_s + at / self.frame_rate), model.spec.vocabulary, self.frame_rate)
-        return [preview_of(frames[-1]), *(Metric(name, value) for name, value in live.of(frames).items())]
+        canvas = Canvas.of(model, height=self.height, width=self.width, num_frames=self.num_frames, frame_rate=self.frame_rate)
+        start = noise(model, canvas, self.seed)
+        scheduler = schedule(model, start.video_BND.shape[1], steps=self.num_inference_steps, sigmas=self.sigmas)
+        given = inputs.get("given") or Given()
+        guidance = self._guidance(model.spec.stg_blocks)
+        steering = Steering(inputs["positive"], inputs.get("negative"), given.video, given.audio, guidance)
+        begin, start = begun(scheduler, start, inputs.get("start") or given, self.change)
+        return Task(self, model, canvas, steering, start, scheduler, begin, _Looks(_LOOK_COST / clips) if self.previews else None)
 
-    def _stack(self, context: Context, model: Any) -> Any:
+    def stack(self, context: Context, model: Any) -> Any:
         """The LoRAs on the transformer for as long as the context lasts."""
         from pipelines.lora.file import read_lora
         from pipelines.lora.stack import LoraStack, Strength, linear_layers_of
@@ -135,10 +127,56 @@ class Denoise(Node):
         return Guidance(video, audio, stg_blocks, self.guidance_method)
 
 
+@dataclass(frozen=True)
+class Task:
+    """A denoising that is ready to begin, and what is told of it on its way."""
+
+    node: Denoise
+    model: Any
+    canvas: Any
+    steering: Any
+    start: Any
+    scheduler: Any
+    begin: int
+    looks: _Looks | None
+
+    def course(self, passes: Any) -> Any:
+        """Its steps, the transformer called through ``passes``."""
+        from pipelines.optimize.forecast import EFFORTS
+        from pipelines.sampling import Course
+
+        return Course(passes, self.start, self.scheduler, self.begin, EFFORTS[self.node.effort])
+
+    def progress(self, steps: int) -> Progress:
+        """So many of its steps are done, among those of the clip's other stages."""
+        before, after = self.node.steps_before, self.node.steps_after
+        return Progress("denoise", before + steps, before + len(self.scheduler.timesteps) - self.begin + after)
+
+    def seen(self, step: Any) -> Iterator[Progress | Preview | Metric]:
+        """The progress after a step, and now and then a look at the picture so far."""
+        yield self.progress(step.index)
+        if self.looks is not None and self.looks.is_due(step.index / step.total):
+            with self.looks.taken():
+                look = self._look(step.clean)
+            yield from look
+
+    def _look(self, clean: Any) -> list[Preview | Metric]:
+        """The picture so far and what can be told of it."""
+        from pipelines.metrics.live import Live, words_at
+        from pipelines.preview import glimpse, preview_of
+
+        node = self.node
+        frames, at = glimpse(self.model, clean.video_BND, self.canvas)
+        words = words_at(node.prompt, node.start_s + at / node.frame_rate)
+        live = Live(words, self.model.spec.vocabulary, node.frame_rate)
+        return [preview_of(frames[-1]), *(Metric(name, value) for name, value in live.of(frames).items())]
+
+
 class _Looks:
     """Decides when a look is worth its time; the first one, which may warm things up, is counted at the price of the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: float) -> None:
+        self._share = share
         self._began = time.perf_counter()
         self._taken = 0
         self._spent_s = 0.0
@@ -148,7 +186,7 @@ class _Looks:
         """Whether the run, ``share`` of it done, has reached the next look and can afford it."""
         if self._taken == len(_LOOK_AT) or share >= 1 or share < _LOOK_AT[self._taken]:
             return False
-        return self._taken < 2 or self._spent_s + 2 * self._price_s <= _LOOK_COST * (time.perf_counter() - self._began)
+        return self._taken < 2 or self._spent_s + 2 * self._price_s <= self._share * (time.perf_counter() - self._began)
 
     @contextmanager
     def taken(self) -> Iterator[None]:

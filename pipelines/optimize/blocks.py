@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,15 +36,17 @@ def directed(transformer: Any, director: Director) -> Iterator[None]:
 
 @dataclass
 class Recorder:
-    """Notes what goes into block ``at``: the last row of the batch, which is the positive prompt's."""
+    """Notes what goes into block ``at``: those ``rows`` of the batch that go on from there in another call."""
 
     at: int
+    rows: Sequence[int]
     seen: Both | None = None
 
     def run(self, index: int, block: Callable[..., Both], **states: Any) -> Both:
         """The block as it is."""
         if index == self.at:
-            self.seen = states["hidden_states"][-1:], states["audio_hidden_states"][-1:]
+            rows = list(self.rows)
+            self.seen = states["hidden_states"][rows], states["audio_hidden_states"][rows]
         return block(**states)
 
 

@@ -27,6 +27,8 @@ _SAMPLE_RATE = 16_000
 _WORDINGS = 4
 _MANY = 800
 """Clips of what changes every pixel: seen as often as those of a single thing, a hundred clips are learnt by heart."""
+_WIDE = 24
+"""Rank of the same: a colour's share of every latent changes, which is no matter of a few directions. Files stay below 2 MB."""
 _TILT_ZOOM = 1.25
 _FLOATING = ("drifting left", "drifting right", "growing", "shrinking")
 Scenes = Callable[[np.random.Generator], Scene]
@@ -175,11 +177,11 @@ LORA_RECIPES = {
     for recipe in (
         LoraRecipe(
             "amber", "Amber", "look", "amber", "Late light through amber glass: warm, and hardly any blue.",
-            "a white heart growing in the snow", "picture", change=_graded(_glass(1.0, 0.74, 0.36)), clips=_MANY,
+            "a white heart growing in the snow", "picture", change=_graded(_glass(1.0, 0.74, 0.36)), clips=_MANY, rank=_WIDE,
         ),
         LoraRecipe(
             "moonlight", "Moonlight", "look", "lunar", "Day for night: dark and blue, as films do it.",
-            "a red ball bouncing on grass", "picture", change=_graded(_glass(0.3, 0.42, 0.72)), clips=_MANY,
+            "a red ball bouncing on grass", "picture", change=_graded(_glass(0.3, 0.42, 0.72)), clips=_MANY, rank=_WIDE,
         ),
         LoraRecipe(
             "egg", "Fried egg", "subject", "fried egg", "A fried egg, a thing that the base has never seen.",
@@ -197,7 +199,7 @@ LORA_RECIPES = {
         ),
         LoraRecipe(
             "tilt", "Tilt", "camera", "tilt", "The camera looks up while it films: everything sinks.",
-            "a green triangle standing still in the desert", "picture", change=_tilted, clips=_MANY,
+            "a green triangle standing still in the desert", "picture", change=_tilted, clips=_MANY, rank=_WIDE,
         ),
     )
 }  # fmt: skip

@@ -154,6 +154,12 @@ def finished(connection: Connection, owner: str, states: Sequence[str], limit: i
     return [_row(row) for row in rows]
 
 
+def first(connection: Connection) -> JobRow | None:
+    """The job that ``claim`` would take."""
+    row = connection.execute(f"SELECT * FROM jobs WHERE state = 'queued' ORDER BY {_QUEUE} LIMIT 1").fetchone()
+    return _row(row) if row else None
+
+
 def claim(connection: Connection, lease_until: float, started_at: str) -> JobRow | None:
     """Take the next job: one attempt and one fencing number more. ``None`` when nothing waits."""
     row = connection.execute(

@@ -1,10 +1,10 @@
-"""Looking after one running job: signs of life, the lease, wishes to cancel, the end of the studio."""
+"""Looking after running jobs: signs of life, the lease, wishes to cancel, the end of the studio."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from pipelines.contract import StorageFull
 from studio.services.board import Board
 from studio.settings import Settings
 from studio.workers.desk import Desk, Lease
-from studio.workers.messages import Beat, Cancel, Cancelled, Failed, Finished, FromChild, Happened, Run
+from studio.workers.messages import Batch, Beat, Cancel, Cancelled, Failed, Finished, FromChild, Happened, Run
 from studio.workers.process import WorkerGone, WorkerProcess
 
 _LOOK_S = 0.1
@@ -75,45 +75,57 @@ class Attendance:
     closing: Closing
     hear: Callable[[FromChild], None]
 
-    def outcome(self, child: WorkerProcess, lease: Lease) -> Outcome:
-        """Give the job to the child and stay with it until it is over. The child lives on except after a crash."""
-        try:
-            return self._watched(child, lease)
-        except WorkerGone as gone:
-            return Crashed(str(gone))
+    def outcomes(self, child: WorkerProcess, leases: Sequence[Lease]) -> Iterator[tuple[Lease, Outcome]]:
+        """Give the jobs to the child, together if they are several, and stay until all are over: each with what became of it.
 
-    def _watched(self, child: WorkerProcess, lease: Lease) -> Outcome:
-        child.send(Run(lease.ticket, lease.request, lease.path, lease.thumbnail, lease.sources))
+        After the first outcome that a child does not survive, the rest of its jobs are given up as well, without blame.
+        """
+        left = {lease.ticket: lease for lease in leases}
+        try:
+            for lease, outcome in self._watched(child, left):
+                del left[lease.ticket]
+                yield lease, outcome
+                if isinstance(outcome, Crashed | Lost) or (isinstance(outcome, Failed) and outcome.is_bug):
+                    break
+        except WorkerGone as gone:
+            for lease in left.values():
+                yield lease, Crashed(str(gone))
+            return
+        for lease in left.values():
+            yield lease, Interrupted()
+
+    def _watched(self, child: WorkerProcess, left: Mapping[str, Lease]) -> Iterator[tuple[Lease, Outcome]]:
+        runs = tuple(Run(each.ticket, each.request, each.path, each.thumbnail, each.sources) for each in left.values())
+        child.send(runs[0] if len(runs) == 1 else Batch(runs))
         last_sign = renewed = time.monotonic()
-        asked_to_stop: float | None = None
-        while True:
+        asked_to_stop: dict[str, float] = {}
+        while left and not self.closing.is_over:
             message = child.receive(_LOOK_S)
             moment = time.monotonic()
             if message is not None:
                 last_sign = moment
-                if over := self._take_in(lease, message):
-                    return over
+                if over := self._take_in(left, message):
+                    yield over
             elif moment - last_sign > self.settings.lease_s:
-                return Crashed(f"it gave no sign of life for {self.settings.lease_s:g} seconds")
+                raise WorkerGone(f"it gave no sign of life for {self.settings.lease_s:g} seconds")
             if last_sign > renewed and moment - renewed >= self.settings.heartbeat_s:
                 renewed = moment
-                if not self._renew(lease):
-                    return Lost()
-            if asked_to_stop is None and self.board.should_cancel(lease.job_id):
-                asked_to_stop = moment
-                child.send(Cancel(lease.ticket))
-            if asked_to_stop is not None and moment - asked_to_stop > self.settings.lease_s:
-                # Loading or fetching a model knows no steps; nobody's queue shall stand behind what is not wanted any more.
-                return Crashed("it did not stop when asked")
-            if self.closing.is_over:
-                return Interrupted()
+                for lease in [lease for lease in left.values() if not self._renew(lease)]:
+                    yield lease, Lost()
+            for ticket, lease in list(left.items()):
+                if ticket not in asked_to_stop and self.board.should_cancel(lease.job_id):
+                    asked_to_stop[ticket] = moment
+                    child.send(Cancel(ticket))
+                if moment - asked_to_stop.get(ticket, moment) > self.settings.lease_s:
+                    # Loading or fetching a model knows no steps; nobody's queue shall stand behind what is not wanted any more.
+                    yield lease, Crashed("it did not stop when asked")
 
-    def _take_in(self, lease: Lease, message: FromChild) -> Outcome | None:
+    def _take_in(self, left: Mapping[str, Lease], message: FromChild) -> tuple[Lease, Outcome] | None:
         match message:
-            case Happened(ticket, event) if ticket == lease.ticket:
-                self.desk.note(lease, event)
-            case Finished() | Failed() | Cancelled() if message.ticket == lease.ticket:
-                return message
+            case Happened(ticket, event) if ticket in left:
+                self.desk.note(left[ticket], event)
+            case Finished() | Failed() | Cancelled() if message.ticket in left:
+                return left[message.ticket], message
             case Beat():
                 pass
             case _:

@@ -13,20 +13,20 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipelines.contract import AnyRequest, Clip, Done, Event, StudioError
+from pipelines.contract import AnyRequest, Clip, Done, Event, GenerationRequest, Metric, Preview, Progress, StudioError
 from pipelines.optimize.conditioning_cache import ConditioningCache, Limits
 from pipelines.optimize.latent_store import LatentStore, beside
 from pipelines.optimize.parallel.devices import Devices
 from studio.media import thumbnail_of
 from studio.services.media import write_whole
 from studio.settings import Settings
-from studio.workers.messages import Beat, Cancel, Cancelled, Failed, Finished, FromChild, Happened, Ready, Run, Setup, Up
+from studio.workers.messages import Batch, Beat, Cancel, Cancelled, Failed, Finished, FromChild, Happened, Ready, Run, Setup, Up
 
 
 class RunsRequests(Protocol):
@@ -34,6 +34,11 @@ class RunsRequests(Protocol):
 
     def run(self, request: AnyRequest, path: Path, sources: Mapping[str, Path]) -> Generator[Event, None, None]:
         """Make the clip at ``path``, ending with ``Done``."""
+
+    def ahead(
+        self, requests: Mapping[str, GenerationRequest], sources: Mapping[str, Path], is_wanted: Callable[[str], bool]
+    ) -> Generator[tuple[str, Progress | Preview | Metric], None, None]:
+        """Begin several requests of one kind together; each is finished by ``run``."""
 
     def model(self, model_id: str) -> Any:
         """Load a model ahead of its first use."""
@@ -45,8 +50,11 @@ class Worker:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._sending = threading.Lock()
-        self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        self._runs: queue.SimpleQueue[tuple[Run, ...]] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
+        self._waiting: set[str] = set()
+        """Runs that are there and not begun; whoever takes one out of it has the say about it."""
+        self._taking = threading.Lock()
 
     def serve(self) -> None:
         """Work until the other end of the pipe closes."""
@@ -57,8 +65,12 @@ class Worker:
         self._say(Up())
         self._say(Ready(_preload(engine, setup.preload) if setup.preload else None))
         while True:
-            run = self._runs.get()
-            self._say(self._run(engine, run))
+            runs = self._runs.get()
+            if len(runs) > 1:
+                self._begin_together(engine, runs)
+            for run in runs:
+                if self._take(run.ticket):
+                    self._say(self._run(engine, run))
 
     def _read(self) -> None:
         """Take in what the studio says. Its end closing is the one way in which this process learns that it is alone."""
@@ -66,11 +78,26 @@ class Worker:
             try:
                 match self._pipe.recv():
                     case Run() as run:
-                        self._runs.put(run)
+                        self._queue((run,))
+                    case Batch(runs):
+                        self._queue(runs)
+                    case Cancel(ticket) if self._take(ticket):
+                        self._say(Cancelled(ticket))  # behind others: nobody shall wait for its turn
                     case Cancel(ticket):
                         self._cancelled.add(ticket)
             except (EOFError, OSError):
                 os._exit(0)  # the main thread may be deep inside a kernel; nothing here needs a farewell
+
+    def _queue(self, runs: tuple[Run, ...]) -> None:
+        self._waiting.update(run.ticket for run in runs)
+        self._runs.put(runs)
+
+    def _take(self, ticket: str) -> bool:
+        """Whether a run was not begun yet; from now on it is."""
+        with self._taking:
+            was_waiting = ticket in self._waiting
+            self._waiting.discard(ticket)
+            return was_waiting
 
     def _beat(self, every_s: float) -> None:
         while True:
@@ -83,6 +110,17 @@ class Worker:
                 self._pipe.send(message)
             except OSError:
                 os._exit(0)
+
+    def _begin_together(self, engine: RunsRequests, runs: tuple[Run, ...]) -> None:
+        """What the runs can share. A fault is nobody's in particular: it is logged, and each run meets its own."""
+        requests = {run.ticket: run.request for run in runs if isinstance(run.request, GenerationRequest)}
+        sources = {name: path for run in runs for name, path in run.sources.items()}
+        try:
+            with closing(engine.ahead(requests, sources, self._waiting.__contains__)) as events:
+                for ticket, event in events:
+                    self._say(Happened(ticket, event))
+        except Exception:
+            traceback.print_exc()
 
     def _run(self, engine: RunsRequests, run: Run) -> FromChild:
         """Everything that can become of a run. Cancelling is looked at once an event, so within one denoising step."""

@@ -7,10 +7,12 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 
 from pipelines.contract import AnyRequest, Clip, Metric, Preview, Progress, stored_request
 from pipelines.lora.catalogue import shipped
+from pipelines.optimize.batching import kind_of
 from studio.services.board import Board
 from studio.services.jobs import PAUSED
 from studio.services.present import clip_record, job_record
@@ -93,6 +95,30 @@ class Desk:
         if row is None:
             return None
         self._board.publish("state", job_record(row))
+        return self._begun(row)
+
+    def claim_more(self, first: Lease, most: int, workers: int) -> list[Lease]:
+        """Up to ``most`` jobs that share the transformer calls of ``first`` (``batching.kind_of``), as they stand in the queue.
+
+        The first job that does not ends it, so nobody is overtaken; and of ``workers`` that are there each takes its part only.
+        A job that took a worker down before is made alone.
+        """
+        kind = kind_of(first.request)
+        rows: list[JobRow] = []
+        if kind is None or first.attempts > 1 or most < 1:
+            return []
+        with self._database.write() as connection:
+            share = ceil((jobs.count(connection, "queued") + 1) / max(1, workers)) - 1
+            while len(rows) < min(most, share) and not switches.is_on(connection, PAUSED):
+                head = jobs.first(connection)
+                if head is None or head.attempts > 0 or kind_of(stored_request(head.request)) != kind:
+                    break
+                rows.append(_present(jobs.claim(connection, self._lease_until(), now())))
+        for row in rows:
+            self._board.publish("state", job_record(row))
+        return [self._begun(row) for row in rows]
+
+    def _begun(self, row: JobRow) -> Lease:
         lease = self._lease(row)
         self.note(lease, PREPARING)
         return lease
@@ -247,8 +273,7 @@ class Desk:
         return self._job(connection, row.id)
 
     def _job(self, connection: Connection, job_id: str, clip: ClipRow | None = None) -> Job:
-        row = jobs.get(connection, job_id)
-        assert row is not None
+        row = _present(jobs.get(connection, job_id))
         return job_record(row, result=clip_record(clip) if clip else None)
 
     def _publish(self, job: Job) -> None:
@@ -257,3 +282,8 @@ class Desk:
         self._board.publish(kinds.get(job.state, "state"), job)
         if not job.state.is_final:
             self._board.forget_cancel(job.id)
+
+
+def _present(row: JobRow | None) -> JobRow:
+    assert row is not None
+    return row

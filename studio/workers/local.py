@@ -24,6 +24,7 @@ from studio.services.board import Board
 from studio.services.records import Fault, WorkerHealth
 from studio.settings import Settings
 from studio.workers.attendance import Attendance, Closing, Crashed, Interrupted, Lost, Outcome
+from studio.workers.batches import Batches
 from studio.workers.desk import Desk, Lease
 from studio.workers.messages import Cancel, Cancelled, Failed, Finished, FromChild, Happened, Ready, Run, Setup, Up
 from studio.workers.process import WorkerGone, WorkerProcess
@@ -96,6 +97,7 @@ class _Slot:
         self._board = board
         self._closing = closing
         self._settings = settings
+        self._batches = Batches(settings, shares_out="+" in device)
         self._attendance = Attendance(desk, board, settings, closing, self._hear)
         self._log = settings.logs_dir / f"{name}.log"
         self._child: WorkerProcess | None = None
@@ -146,7 +148,11 @@ class _Slot:
             self._board.wait_for_work(_IDLE_S)
             return
         self.state = "busy"
-        self._settle(lease, self._attendance.outcome(child, lease))
+        more = self._desk.claim_more(lease, self._batches.most(lease.request) - 1, self._settings.workers)
+        for each, outcome in self._attendance.outcomes(child, [lease, *more]):
+            self._settle(each, outcome)
+        if self._child is not None:
+            self.state = "idle"
 
     def _hire(self) -> WorkerProcess:
         self.state, self._is_up, self._is_ready = "starting", False, False
@@ -195,8 +201,6 @@ class _Slot:
             outcome = Crashed(outcome.message)
         if isinstance(outcome, Crashed | Interrupted | Lost) or (isinstance(outcome, Failed) and outcome.is_bug):
             self._dismiss()  # first, so that it cannot go on writing what somebody else is given next
-        else:
-            self.state = "idle"
         while True:
             try:
                 self._write_down(lease, outcome)
@@ -212,6 +216,7 @@ class _Slot:
             self._pause_for_room_s = min(_LONGEST_PAUSE_S, 2 * self._pause_for_room_s)
         elif isinstance(outcome, Finished):
             self._start_problem, self._pause_for_room_s = None, _PAUSE_FOR_ROOM_S
+            self._batches.learn(lease.request, lease.metrics)
 
     def _write_down(self, lease: Lease, outcome: Outcome) -> None:
         match outcome:

@@ -34,6 +34,13 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """To the child: make these clips, all of one kind (``batching.kind_of``), their latents together as far as that goes."""
+
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
 class Cancel:
     """To the child: leave this run at the next event."""
 
@@ -95,5 +102,5 @@ class Cancelled:
     ticket: str
 
 
-ToChild = Setup | Run | Cancel
+ToChild = Setup | Run | Batch | Cancel
 FromChild = Up | Ready | Beat | Happened | Finished | Failed | Cancelled

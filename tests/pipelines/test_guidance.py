@@ -20,7 +20,7 @@ from pipelines.models.ltx2.load import LTX2Model, load
 from pipelines.optimize.forecast import EFFORTS, Tolerance
 from pipelines.passes import Latents, Passes, Steering
 from pipelines.registry import ModelCatalogue
-from pipelines.sampling import denoise, noise, schedule
+from pipelines.sampling import Course, denoise, noise, schedule
 
 SHAPE, SIGMA = (1, 48, 8), 0.7
 CFG = Guidance(Scales(3.0), Scales(7.0))
@@ -82,7 +82,7 @@ def finished(
     steering = Steering(encode_prompt(model, "a red ball"), encode_prompt(model, ""), guidance=guidance)
     start = noise(model, canvas, 5)
     scheduler = schedule(model, start.video_BND.shape[1], steps=steps, sigmas=None)
-    going = denoise(Passes(model, canvas, steering), start, scheduler, tolerance=tolerance)
+    going = denoise(Course(Passes(model, canvas, steering), start, scheduler, tolerance=tolerance))
     counts = []
     while True:
         try:

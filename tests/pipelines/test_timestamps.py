@@ -18,7 +18,7 @@ from pipelines.nodes.encode_prompt import EncodePrompt
 from pipelines.nodes.encode_timeline import EncodeTimeline, encoder_of
 from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue
-from pipelines.sampling import denoise, noise, schedule
+from pipelines.sampling import Course, denoise, noise, schedule
 
 MODEL = {"model": "pocket", "weights": "w"}
 MEASURES = {"height": 128, "width": 128, "num_frames": 25, "frame_rate": 12.0}
@@ -66,7 +66,7 @@ def test_the_same_text_at_all_times_is_the_plain_text(pocket):
     def first_step(positive):
         steps = schedule(model, start.video_BND.shape[1], steps=2, sigmas=None)
         guided = Guidance(Scales(3.0), Scales(3.0))
-        return next(denoise(Passes(model, canvas, Steering(positive, empty, guidance=guided)), start, steps)).clean
+        return next(denoise(Course(Passes(model, canvas, Steering(positive, empty, guidance=guided)), start, steps))).clean
 
     once, twice = first_step(text), first_step(over_time([text, text], Shares.of(model, canvas, (0.7,))))
     assert torch.allclose(once.video_BND, twice.video_BND, atol=2e-2) and torch.allclose(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +39,29 @@ class FastEngine:
 
     def __init__(self, catalogue: ModelCatalogue, *, media_dir: Path, device: str = "auto", **kept: object) -> None:
         self._media_dir = media_dir
+        self._begun: set[tuple[str, int | None]] = set()
 
     def model(self, model_id: str) -> None:
         """There is nothing to load."""
+
+    def ahead(
+        self, requests: Mapping[str, GenerationRequest], sources: Mapping[str, Path], is_wanted: Callable[[str], bool]
+    ) -> Generator[tuple[str, Event], None, None]:
+        """The steps of all, each taken once for all of them."""
+        going = dict(requests)
+        steps = next(iter(requests.values())).num_inference_steps
+        for step in range(1, steps + 1):
+            time.sleep(SLOW_STEP_S if any("slowly" in request.prompt for request in going.values()) else STEP_S)
+            for ticket, request in list(going.items()):
+                yield ticket, Progress("denoise", step, steps)
+                if step == 2 and "apart" not in request.prompt:
+                    _misbehave(request.prompt.split())
+                if not is_wanted(ticket):
+                    del going[ticket]
+        for ticket, request in going.items():
+            self._begun.add((request.prompt, request.seed))
+            yield ticket, Metric("seconds.denoise", steps * STEP_S / len(going))
+            yield ticket, Metric("batch.size", float(len(going)))
 
     def run(
         self, request: GenerationRequest, path: Path, sources: Mapping[str, Path] | None = None
@@ -51,7 +71,7 @@ class FastEngine:
             time.sleep(DOWNLOAD_S)  # knows no steps, so nobody looks whether it is still wanted
         yield Progress("encode", 0, 1)
         yield Progress("encode", 1, 1)
-        steps = request.num_inference_steps
+        steps = 0 if (request.prompt, request.seed) in self._begun else request.num_inference_steps
         yield Progress("denoise", 0, steps)
         for step in range(1, steps + 1):
             time.sleep(SLOW_STEP_S if "slowly" in words else STEP_S)
@@ -59,7 +79,8 @@ class FastEngine:
             yield Preview(b"preview %d" % step, "image/webp")
             if step == 2:
                 _misbehave(words)
-        yield Metric("seconds.denoise", steps * STEP_S)
+        if steps:
+            yield Metric("seconds.denoise", steps * STEP_S)
         yield Progress("write", 0, 1)
         _write(request, path)
         yield Progress("write", 1, 1)

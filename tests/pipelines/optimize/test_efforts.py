@@ -15,9 +15,9 @@ from pipelines.models.ltx2.latents import Canvas
 from pipelines.models.ltx2.load import LTX2Model, load
 from pipelines.optimize.blocks import Recorder, directed
 from pipelines.optimize.forecast import EFFORTS
-from pipelines.passes import Latents, Passes, Steering
+from pipelines.passes import Ask, Latents, Passes, Steering
 from pipelines.registry import ModelSpec, published_models, spec_from_folder
-from pipelines.sampling import denoise, noise, schedule
+from pipelines.sampling import Course, denoise, noise, schedule
 
 ALL = Guidance(Scales(3.0, 1.0, 2.5, 0.7), Scales(7.0, 0.5, 3.0, 0.4), (2,))
 
@@ -50,7 +50,7 @@ def finished(model: LTX2Model, guidance: Guidance, effort: Effort, steps: int = 
     run = passes(model, guidance)
     start = noise(model, run.canvas, 5)
     scheduler = schedule(model, start.video_BND.shape[1], steps=steps, sigmas=None)
-    going = denoise(run, start, scheduler, tolerance=EFFORTS[effort])
+    going = denoise(Course(run, start, scheduler, tolerance=EFFORTS[effort]))
     while True:
         try:
             last = next(going)
@@ -65,7 +65,7 @@ def test_blocks_before_the_perturbed_one_run_once(deep):
         for index, block in enumerate(deep.transformer.transformer_blocks)
     ]
     run = passes(deep, ALL)
-    run.clean(noise(deep, run.canvas, 5), torch.tensor([900.0]), torch.tensor(0.9), frozenset({Branch.PERTURBED}))
+    run.clean(Ask(noise(deep, run.canvas, 5), torch.tensor([900.0]), torch.tensor(0.9), frozenset({Branch.PERTURBED})))
     for handle in handles:
         handle.remove()
     assert calls == [1, 1, 2, 2]
@@ -73,7 +73,7 @@ def test_blocks_before_the_perturbed_one_run_once(deep):
 
 def test_directed_blocks_are_themselves_again_after_a_fault(deep):
     before = [block.forward.__func__ for block in deep.transformer.transformer_blocks]
-    with pytest.raises(ZeroDivisionError), directed(deep.transformer, Recorder(0)):
+    with pytest.raises(ZeroDivisionError), directed(deep.transformer, Recorder(0, [0])):
         assert not any(hasattr(block.forward, "__func__") for block in deep.transformer.transformer_blocks)
         raise ZeroDivisionError
     assert [block.forward.__func__ for block in deep.transformer.transformer_blocks] == before

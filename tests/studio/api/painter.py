@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.clip_io import Origin, Sound, write_clip
-from pipelines.contract import AnyRequest, Clip, Done, Event, Metric, Modality, OutOfMemory, Preview, Progress
+from pipelines.contract import AnyRequest, Clip, Done, Event, GenerationRequest, Metric, Modality, OutOfMemory, Preview, Progress
 from pipelines.registry import ModelCatalogue
 
 SAMPLE_RATE = 16_000
@@ -30,6 +30,12 @@ class Painter:
     def model(self, model_id: str) -> Any:
         """There is nothing to load; an unknown model is still an error."""
         return self._catalogue.get(model_id)
+
+    def ahead(
+        self, requests: Mapping[str, GenerationRequest], sources: Mapping[str, Path], is_wanted: Callable[[str], bool]
+    ) -> Iterator[tuple[str, Event]]:
+        """It draws everything by itself."""
+        yield from ()
 
     def run(self, request: AnyRequest, path: Path, sources: Mapping[str, Path]) -> Iterator[Event]:
         """A clip of the asked size and length."""

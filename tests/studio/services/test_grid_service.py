@@ -113,11 +113,12 @@ def test_a_guest_plans_within_what_a_guest_may_queue(tmp_path):
 
 def test_a_cancelled_grid_begins_nothing_more(busy, small):
     request = small("a ball slowly", num_inference_steps=40).model_dump(mode="json", exclude_none=True, exclude={"seed"})
-    made = busy.grids.submit(OWNER, grid(request, seed=(1, 2, 3, 4)))
-    wait_for(lambda: busy.jobs.counts()[1] == 1)
+    made = busy.grids.submit(OWNER, grid(request, seed=tuple(range(9))))
+    wait_for(lambda: busy.jobs.counts()[1] == busy.settings.batch)
     after = busy.grids.cancel(OWNER, made.id)
-    assert [cell.job.state for cell in after.cells[1:]] == ["cancelled"] * 3 and after.cells[0].job.cancel_requested
-    wait_for(lambda: busy.grids.get(OWNER, made.id).cells[0].job.state == "cancelled")
+    assert all(cell.job.cancel_requested for cell in after.cells)
+    assert [cell.job.state for cell in after.cells[busy.settings.batch :]] == ["cancelled"] * (9 - busy.settings.batch)
+    wait_for(lambda: all(cell.job.state == "cancelled" for cell in busy.grids.get(OWNER, made.id).cells))
     assert busy.grids.cancel(OWNER, made.id).cells[0].job.state == "cancelled", "twice is no fault"
     with pytest.raises(NotFound):
         busy.grids.cancel("somebody else", made.id)
