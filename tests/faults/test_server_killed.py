@@ -109,8 +109,8 @@ def unfinished(server: Server, acknowledged: dict[str, str]) -> list[str]:
 def test_sigterm_lets_the_running_job_finish(serve, small, tmp_path):
     server = serve(drain_s=20)
     server.wait_until_up()
-    body = small("slowly", num_inference_steps=30).model_dump(mode="json", exclude_none=True)
-    running, waiting = (server.ask("POST", "/api/v1/jobs", body | {"seed": seed})["id"] for seed in (1, 2))
+    body = small("slowly").model_dump(mode="json", exclude_none=True)
+    running, waiting = (server.ask("POST", "/api/v1/jobs", body | {"num_inference_steps": steps})["id"] for steps in (30, 31))
     wait_for(lambda: server.ask("GET", f"/api/v1/jobs/{running}")["progress"])
     server.end(signal.SIGTERM)
     assert states(tmp_path, running, waiting) == [("done", 1), ("queued", 0)]

@@ -54,6 +54,7 @@ class FastEngine:
             time.sleep(SLOW_STEP_S if any("slowly" in request.prompt for request in going.values()) else STEP_S)
             for ticket, request in list(going.items()):
                 yield ticket, Progress("denoise", step, steps)
+                yield ticket, Preview(b"preview %d" % step, "image/webp")
                 if step == 2 and "apart" not in request.prompt:
                     _misbehave(request.prompt.split())
                 if not is_wanted(ticket):
