@@ -33,8 +33,11 @@ def installed(spec: ModelSpec) -> Installed:
     folder = _folder_of(spec.source)
     if folder is None:
         return Installed("absent")
-    missing = tuple(_missing(folder) or _unfinished(spec.source, folder))
+    single = Path(spec.transformer) if spec.transformer else None
+    lacking = [single.name] if single and not single.is_file() else []
+    missing = (*lacking, *(_missing(folder) or _unfinished(spec.source, folder)))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    size += single.stat().st_size if single and not lacking else 0
     return Installed("partly here" if missing else "here", folder, size, missing)
 
 
