@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -78,6 +79,29 @@ def install(
             raise StudioError(found.fault, field="model")
         told = f"{catalogue.get(model).title} is installed: {_gb(found.done_bytes)}."
         answer({"model": model, **found.model_dump(mode="json")}, as_json, lambda: typer.echo(told))
+
+
+@app.command()
+def scan(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of models; without one, those of STUDIO_MODEL_FOLDERS.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what lies in other programs' model folders (ComfyUI, Wan2GP, InvokeAI, plain ones) and what can be done with it."""
+    with failures(as_json):
+        from pipelines.checkpoints.scan import scan as looked_through
+        from pipelines.contract import InvalidRequest
+
+        settings = settings_with()
+        given = folders or [*settings.model_folders]
+        if not given:
+            raise InvalidRequest("folder is not given: name one, or set STUDIO_MODEL_FOLDERS.", field="folder")
+        found = [each for folder in given for each in looked_through(folder, settings.catalogue)]
+        told = [{**vars(each), "path": str(each.path)} for each in found]
+        rows = [(c["path"], c["kind"], c["family"], _gb(c["size_bytes"]), ", ".join(c["models"]), c["use"]) for c in told]
+        head = ("file", "kind", "family", "size", "fits", "use")
+        answer({"found": told}, as_json, lambda: table(head, rows, "no weights there"))
 
 
 def _watched(installs: Any, model: str, quiet: bool) -> Any:

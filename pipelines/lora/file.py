@@ -10,6 +10,7 @@ import json
 import math
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,13 +65,25 @@ def read_lora(path: Path, modules: Mapping[str, tuple[int, int]]) -> LoraFile:
 
     Raises ``InvalidRequest`` with the reason where it is anything but a whole, finite LoRA for that model.
     """
-    try:
+    with _refusing(path):
         header, metadata = _header(path)
         layers, layout = _layers(header, modules, path)
         digest = _digest(path, header)
+    return LoraFile(path, digest, path.stat().st_size, layout, layers, metadata)
+
+
+def check_layers(path: Path, modules: Mapping[str, tuple[int, int]]) -> None:
+    """As ``read_lora``, by the header alone: the numbers are not looked at."""
+    with _refusing(path):
+        _layers(_header(path)[0], modules, path)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (UnknownName, Damaged) as error:
         raise InvalidRequest(f"{shown(path.name)[1:-1]} is not a LoRA for this model: {error}.", field="lora") from None
-    return LoraFile(path, digest, path.stat().st_size, layout, layers, metadata)
 
 
 def _header(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, str]]:
