@@ -43,7 +43,7 @@ def show(model: Model, as_json: AsJson = False) -> None:
         spec = settings.catalogue.get(model)
         with models_reached(settings) as studio:
             card = _card(spec, studio.state(spec.id))
-        names = ("title", "description", "licence", "source", "state", "folder", "missing")
+        names = ("title", "description", "licence", "source", "transformer", "state", "folder", "missing")
         rows = [(name, ", ".join(card[name]) if name == "missing" else str(card[name] or "")) for name in names]
         rows += [("download", _gb(card["download_bytes"])), ("fits", _fits(card)), ("memory", card["memory"])]
         answer(card, as_json, lambda: table(("what", "value"), rows, ""))

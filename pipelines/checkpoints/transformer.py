@@ -22,6 +22,10 @@ _TABLES = (
 )
 _PACKED_4, _NOT_PACKED = 5.6, ("F64", "F32", "F16", "BF16")
 _NUMBERS = ("F8_E4M3", "F8_E5M2", *_NOT_PACKED)
+GGUF_TYPES = (
+    "F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K", "Q5_1", "Q5_0", "Q4_K", "Q4_1", "Q4_0", "Q3_K", "Q2_K", "IQ4_NL", "IQ4_XS",
+)  # fmt: skip
+"""Those that diffusers 0.42.1 unpacks."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,10 @@ def read_transformer(path: Path) -> SingleFile:
         raise Damaged(f"it holds no transformer of LTX-2's class (by its tensors: {what})")
     own = [name for name in header.tensors if name.startswith(prefix)]
     sources = {_diffusers_name(bare): name for name in own if not (bare := name.removeprefix(prefix)).startswith(_CONNECTORS)}
-    if header.format == "safetensors":
-        strange = next((name for name in sources.values() if header.tensors[name].dtype not in _NUMBERS), None)
-        if strange is not None:
-            raise Damaged(f"{shown(strange)} is of the type {header.tensors[strange].dtype}; use F32, F16, BF16 or GGUF")
+    known = _NUMBERS if header.format == "safetensors" else GGUF_TYPES
+    strange = next((name for name in sources.values() if header.tensors[name].dtype not in known), None)
+    if strange is not None:
+        raise Damaged(f"{shown(strange)} is of the type {header.tensors[strange].dtype}; {', '.join(known)} can be used")
     return SingleFile(path, header.format, {name: header.tensors[source] for name, source in sources.items()}, sources)
 
 

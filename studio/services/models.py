@@ -82,7 +82,7 @@ class ModelService:
             free_bytes=None if told is None else told.free_bytes,
             fits=None if told is None else told.fits,
             quantization=_held(spec, told),
-            is_removable=not spec.is_local and found.folder is not None,
+            is_removable=not (spec.is_local or spec.transformer) and found.folder is not None,
             memory="What it needs can be told once its files are whole." if told is None else _memory(spec, told),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.e2e.server import Server
 from tests.e2e.test_look import CONTRAST, NAMELESS, SCREENSHOTS
 from tests.e2e.visitor import Visitor
 from tests.hub import Hub, serving
+from tests.studio.services.test_verification_service import long_model
 
 
 @pytest.mark.parametrize(("width", "colours"), [(1440, "dark"), (390, "light")])
@@ -56,6 +58,7 @@ def test_a_model_is_looked_at_verified_and_used(browser: Browser, server: Server
 def test_a_model_is_installed_stopped_and_gone_on_with(browser: Browser, tmp_path: Path) -> None:
     with serving(Hub("Lightricks/LTX-2", POCKET_FOLDER, pause_s=0.4)) as hub:
         environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
+        environment["STUDIO_MODELS"] = json.dumps({"long": str(long_model(tmp_path))})
         server = Server(tmp_path, environment)
         server.start()
         try:
@@ -91,6 +94,14 @@ def test_a_model_is_installed_stopped_and_gone_on_with(browser: Browser, tmp_pat
             asked.get_by_role("button", name="Keep it").click()
             expect(asked).to_have_count(0)
             distant.get_by_role("button", name="Remove LTX-2", exact=True).click()
+            slow = page.locator(".model[data-model=long]")
+            slow.get_by_role("button", name="Verify long").click()
+            reading = slow.get_by_role("progressbar", name="Verifying long")
+            expect(reading).not_to_have_attribute("aria-valuenow", "0", timeout=60_000)
+            assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+            page.screenshot(path=tmp_path / "verifying.png")
+            slow.get_by_role("button", name="Stop verifying long").click()
+            expect(reading).to_have_count(0)
             asked.get_by_role("button", name="Remove LTX-2 now").click()
             expect(distant.locator(".model-state")).to_have_text("Not here", timeout=60_000)
             expect(page.locator(".toast").last).to_contain_text("are free again")

@@ -90,6 +90,14 @@ def test_a_file_that_went_is_missing(tmp_path: Path) -> None:
     assert installed(spec).missing == ("mine",)
 
 
+def test_the_types_that_are_read_are_those_that_diffusers_unpacks() -> None:
+    from diffusers.quantizers.gguf.utils import SUPPORTED_GGUF_QUANT_TYPES
+
+    from pipelines.checkpoints.transformer import GGUF_TYPES
+
+    assert {*GGUF_TYPES} == {each.name for each in SUPPORTED_GGUF_QUANT_TYPES} | {"F32", "F16"}
+
+
 def changed(name: str, tensor: np.ndarray | None) -> dict[str, np.ndarray]:
     """The embedded transformer with one tensor another, or without it."""
     found = {each: value for each, value in weights().items() if each != name}
@@ -108,6 +116,7 @@ def test_the_first_tensor_that_does_not_fit_is_named(tmp_path: Path) -> None:
             f"it lacks '{layer}', which the transformer of Pocket has",
         ),
         "long": (write_diffusers(tmp_path / "3", weights() | {"transformer_blocks.6.x.weight": wide}), "which .* Pocket has not"),
+        "ternary": (write_gguf(tmp_path / "5", gguf.GGMLQuantizationType.TQ2_0), "of the type TQ2_0; F32, .* can be used"),
         "packed": (write_gguf(tmp_path / "4", Q8_0, changed(layer, wide)), "is 768x64; .* has 768x192"),
     }
     for model_id, (file, words) in cases.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 from pathlib import Path
@@ -17,6 +18,18 @@ from studio.studio import Studio
 from tests.studio.rooms import fast_settings, wait_for
 
 SIZE = 64 * 1024**3
+
+
+def long_model(folder: Path) -> Path:
+    """The embedded model, one of its files so long that it takes minutes to read; it is sparse, so it takes no room."""
+    own = Path(shutil.copytree(POCKET_FOLDER, folder / "long"))
+    file, blob, length = own / "vae" / "diffusion_pytorch_model.safetensors", folder / ("a" * 64), 200
+    entry = {"w": {"dtype": "U8", "shape": [SIZE - 8 - length], "data_offsets": [0, SIZE - 8 - length]}}
+    blob.write_bytes(struct.pack("<Q", length) + json.dumps(entry).ljust(length).encode())
+    os.truncate(blob, SIZE)
+    file.unlink()
+    file.symlink_to(blob)
+    return own
 
 
 def looked_through(studio: Studio, model: str) -> Verification:
@@ -63,15 +76,7 @@ def test_without_published_hashes_nothing_is_called_whole_and_faults_outlive_a_r
 
 
 def test_it_can_be_cancelled_and_only_one_is_read_at_a_time(tmp_path: Path) -> None:
-    """One file is so long that it takes minutes to read; it is sparse, so it takes no room."""
-    own = Path(shutil.copytree(POCKET_FOLDER, tmp_path / "own"))
-    slow = own / "vae" / "diffusion_pytorch_model.safetensors"
-    blob = tmp_path / ("a" * 64)
-    with blob.open("wb") as stream:
-        stream.write(_header_of(SIZE))
-        stream.truncate(SIZE)
-    slow.unlink()
-    slow.symlink_to(blob)
+    own = long_model(tmp_path)
     studio = Studio.open(fast_settings(tmp_path / "data", models={"own": own}))
     try:
         studio.verifications.start("own")
@@ -86,10 +91,3 @@ def test_it_can_be_cancelled_and_only_one_is_read_at_a_time(tmp_path: Path) -> N
         studio.verifications.start("own")
     finally:
         studio.stop()
-
-
-def _header_of(size: int) -> bytes:
-    """Of a safetensors file of ``size`` bytes with one tensor."""
-    length = 200
-    entry = {"w": {"dtype": "U8", "shape": [size - 8 - length], "data_offsets": [0, size - 8 - length]}}
-    return struct.pack("<Q", length) + json.dumps(entry).ljust(length).encode()
