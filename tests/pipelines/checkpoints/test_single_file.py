@@ -64,7 +64,7 @@ def test_a_safetensors_files_clip_is_the_folders_bit_for_bit(layout: str, clips:
 
 def test_a_gguf_files_clip_is_nearly_the_folders(clips: dict[str, np.ndarray]) -> None:
     error = np.square(clips["packed"].astype(float) - clips["pocket"].astype(float)).mean()
-    assert error > 0 and 10 * np.log10(255**2 / error) > 40
+    assert error > 0 and 10 * np.log10(255**2 / error) > 35
 
 
 def test_a_lora_acts_on_packed_weights(clips: dict[str, np.ndarray]) -> None:
