@@ -65,7 +65,7 @@ def read_header(path: Path, limits: Limits = _ANY) -> Header:
 
     try:
         with path.open("rb") as stream:
-            begin = stream.read(8)
+            begin = stream.read(9)
             if begin.startswith(MAGIC):
                 return read_gguf(stream)
             return _read_safetensors(stream, begin, limits)
@@ -75,11 +75,13 @@ def read_header(path: Path, limits: Limits = _ANY) -> Header:
 
 def _read_safetensors(stream: BinaryIO, begin: bytes, limits: Limits) -> Header:
     size = os.fstat(stream.fileno()).st_size
-    if begin.startswith((_ZIP, _PICKLE)):
+    # The length of a safetensors header may begin with a pickle's bytes (1 of 32 does), but then a brace follows.
+    if begin.startswith((_ZIP, _PICKLE)) and not begins_as_safetensors(begin):
         raise Damaged("it is a pickle, which can run code; save it as safetensors")
     if len(begin) < 8:
         raise Damaged("it is cut off before its header")
-    (length,) = struct.unpack("<Q", begin)
+    (length,) = struct.unpack("<Q", begin[:8])
+    stream.seek(8)
     if length > limits.header_bytes:
         raise Damaged("it does not begin as a safetensors file does, or its header is too large")
     text = stream.read(min(length, size))
@@ -94,6 +96,11 @@ def _read_safetensors(stream: BinaryIO, begin: bytes, limits: Limits) -> Header:
     tensors = {name: _tensor(name, entry, 8 + length, limits.types) for name, entry in entries.items()}
     check_places(tensors, 8 + length, size)
     return Header("safetensors", tensors, metadata)
+
+
+def begins_as_safetensors(begin: bytes) -> bool:
+    """Whether a file's first nine bytes are a length that a header can have, and the brace that opens it."""
+    return len(begin) >= 9 and begin[8:9] == b"{" and struct.unpack("<Q", begin[:8])[0] <= LARGEST_HEADER
 
 
 def _entries(text: bytes) -> dict[str, Any]:

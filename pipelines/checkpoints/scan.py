@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from pipelines.checkpoints.gguf_header import MAGIC
-from pipelines.checkpoints.header import LARGEST_HEADER, Damaged, read_header
+from pipelines.checkpoints.header import Damaged, begins_as_safetensors, read_header
 from pipelines.checkpoints.kinds import Content, Kind, content_of
 from pipelines.checkpoints.transformer import read_transformer, shapes_in
 from pipelines.contract import InvalidRequest
@@ -96,10 +95,8 @@ def _begins_like_weights(path: Path) -> bool:
             begin = stream.read(9)
     except OSError:
         return False
-    if begin[:2] == b"PK" or begin[:1] == b"\x80":
-        return path.suffix.lower() in _PICKLES
-    is_safetensors = len(begin) == 9 and begin[8:] == b"{" and struct.unpack("<Q", begin[:8])[0] <= LARGEST_HEADER
-    return begin.startswith(MAGIC) or is_safetensors
+    is_pickle = begin.startswith((b"PK", b"\x80")) and path.suffix.lower() in _PICKLES
+    return begin.startswith(MAGIC) or begins_as_safetensors(begin) or is_pickle
 
 
 def _looked_at(path: Path, lenders: list[_Lender]) -> Found:

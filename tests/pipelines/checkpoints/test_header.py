@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from pipelines.checkpoints.header import Damaged, Header, read_header
 from pipelines.checkpoints.kinds import Content, Kind, content_of
+from pipelines.checkpoints.scan import scan
 from tests.checkpoints import write_gguf
 
 Q8_0 = gguf.GGMLQuantizationType.Q8_0
@@ -154,3 +155,12 @@ def test_a_header_of_numbers_too_large_for_json_is_refused(tmp_path: Path) -> No
     words = json.dumps({"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}).replace("[0]", f"[{'9' * 5000}]").encode()
     with pytest.raises(Damaged, match=r"JSON|bounds"):
         read(tmp_path, struct.pack("<Q", len(words)) + words)
+
+
+@pytest.mark.parametrize("first", [b"\x80", b"PK"])
+def test_a_header_whose_length_looks_like_a_pickle_is_read(tmp_path: Path, first: bytes) -> None:
+    length = int.from_bytes(first.ljust(2, b"\1"), "little")
+    words = json.dumps({"a": {"dtype": "U8", "shape": [3], "data_offsets": [0, 3]}}).ljust(length).encode()
+    content = struct.pack("<Q", length) + words + b"abc"
+    assert content.startswith(first) and read(tmp_path, content).tensors["a"].shape == (3,)
+    assert scan(tmp_path, [])[0].kind == "unknown"
