@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+from importlib.util import find_spec
 from typing import BinaryIO
 
 from pipelines.checkpoints.header import LARGEST_HEADER, MOST_TENSORS, Damaged, Header, Tensor, check_name, check_places, shown
@@ -55,6 +56,8 @@ class _Cursor:
 
 def read_gguf(stream: BinaryIO) -> Header:
     """The header of the GGUF file that ``stream`` is at the beginning of. Raises ``Damaged``."""
+    if find_spec("gguf") is None:
+        raise Damaged("it is a GGUF file, and the package that reads those is not installed: run pip install gguf")
     size = os.fstat(stream.fileno()).st_size
     stream.seek(len(MAGIC))
     cursor = _Cursor(stream, size)
