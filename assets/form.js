@@ -228,6 +228,24 @@
           : value,
       );
     },
+    /* After a draft was put back: where the studio's default is another than when this browser last looked, the form takes it. */
+    begun: async (first) => {
+      let seen = first;
+      try {
+        seen = localStorage.getItem("studio.default") ?? first;
+      } catch {
+        /* private windows keep nothing */
+      }
+      let model;
+      await attempt(async () => ({ model } = await api("/models/default")));
+      if (!model) return;
+      try {
+        localStorage.setItem("studio.default", model);
+      } catch {
+        /* as above */
+      }
+      if (model !== seen && model !== studio.form.model) studio.bridge?.("select", { model });
+    },
     asked: (values) => {
       clearComplaints();
       const generate = document.getElementById("generate");

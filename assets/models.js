@@ -12,13 +12,15 @@
   let use = null;
   let loading = false;
   const states = {};
-  const verdicts = {};
+  const checks = {};
   const installs = {};
+  let chosen = null;
+  const leaving = new Set();
   const asking = new Set();
   const POLL_MS = 1000;
   const path = (model, verb) => `/models/${encodeURIComponent(model.id)}/${verb}`;
-  const reading = new Set();
   const list = h("div", { class: "models-list" });
+  const note = h("p", { class: "hint models-note", role: "status" });
 
   const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
 
@@ -39,29 +41,55 @@
     );
   }
 
-  function verdict(id) {
-    const told = verdicts[id];
-    if (!told && !reading.has(id)) return h("p", { class: "model-verdict", role: "status" });
-    return h("p", { class: `model-verdict${told?.bad ? " bad" : ""}`, role: "status" }, told?.text ?? "Reading its files …");
+  /* What the latest look through its files found, and when. */
+  function verdict(model) {
+    const told = checks[model.id];
+    const text = told?.sentence && told.state !== "running" ? `${told.sentence} ${when(told.finished_at)}` : "";
+    return h("p", { class: `model-verdict${told?.state === "failed" ? " bad" : ""}`, role: "status" }, text);
   }
+  const when = (time) => `(${new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })})`;
 
-  async function verify(model) {
-    reading.add(model.id);
-    delete verdicts[model.id];
-    draw();
-    try {
-      verdicts[model.id] = { text: (await api(path(model, "verify"), { method: "POST" })).sentence };
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      verdicts[model.id] = { text: error.message, bad: true };
-    } finally {
-      reading.delete(model.id);
-    }
-    draw();
+  const verify = (model) =>
+    attempt(async () => {
+      checks[model.id] = await api(path(model, "verify"), { method: "POST" });
+      draw();
+      follow();
+    });
+
+  const stopVerifying = (model) =>
+    attempt(async () => {
+      await api(path(model, "verify/cancel"), { method: "POST" });
+      checks[model.id] = await api(path(model, "verify"));
+      draw();
+    });
+
+  /* ---- the model that new forms start with ---- */
+  const makeDefault = (model) =>
+    attempt(async () => {
+      chosen = await api("/models/default", { method: "PUT", json: { model: model.id } });
+      toast(`New forms start with ${model.title}.`);
+      draw();
+    });
+
+  /* ---- removing: said what it frees, and asked again ---- */
+  const remove = (model) =>
+    attempt(async () => {
+      const told = await api(`/models/${encodeURIComponent(model.id)}?sure=true`, { method: "DELETE" });
+      toast(told.sentence);
+    }).finally(() => {
+      leaving.delete(model.id);
+      load();
+    });
+
+  function farewell(model, state) {
+    const never = button("Keep it", null, () => { leaving.delete(model.id); draw(); }, { text: true, class: "button quiet" });
+    const go = button("Remove", null, () => remove(model), { text: true, class: "button danger", "aria-label": `Remove ${model.title} now` });
+    const words = `Delete ${size(state.on_disk_bytes)}? To use ${model.title} again it has to be fetched again.`;
+    return h("div", { class: "model-consent", role: "group", "aria-label": `Remove ${model.title}` }, h("p", {}, words), go, never);
   }
 
   /* ---- installing: a licence to accept, then a bar until it is here ---- */
-  const running = () => models.find((model) => installs[model.id]?.state === "running");
+  const running = (told) => models.find((model) => told[model.id]?.state === "running");
   let timer = 0;
   const follow = () => {
     clearTimeout(timer);
@@ -69,16 +97,15 @@
   };
 
   async function poll() {
-    const model = running();
-    if (!model) return;
-    await attempt(async () => (installs[model.id] = await api(path(model, "install"))));
-    if (running()) {
-      draw();
-      follow();
-    } else {
-      if (installs[model.id].state === "done") toast(`${model.title} is installed.`);
-      load();
-    }
+    const [fetched, read] = [running(installs), running(checks)];
+    await attempt(async () => {
+      if (fetched) installs[fetched.id] = await api(path(fetched, "install"));
+      if (read) checks[read.id] = await api(path(read, "verify"));
+    });
+    if (fetched && installs[fetched.id].state === "done") toast(`${fetched.title} is installed.`);
+    if (fetched && !running(installs)) load();
+    else draw();
+    if (running(installs) || running(checks)) follow();
   }
 
   const install = (model) =>
@@ -108,15 +135,15 @@
     return h("div", { class: "model-consent" }, h("label", {}, box, h("span", {}, `I accept the ${model.licence}.`)), go, never);
   }
 
-  function progress(model, told) {
+  function progress(model, told, [doing, asking, stopped]) {
     const share = told.total_bytes ? (100 * told.done_bytes) / told.total_bytes : 0;
-    const text = told.total_bytes ? `${size(told.done_bytes)} of ${size(told.total_bytes)}` : "Asking the hub …";
+    const text = told.total_bytes ? `${size(told.done_bytes)} of ${size(told.total_bytes)}` : asking;
     const bar = h(
       "div",
       {
         class: "model-bar",
         role: "progressbar",
-        "aria-label": `Installing ${model.title}`,
+        "aria-label": `${doing} ${model.title}`,
         "aria-valuenow": share.toFixed(0),
         "aria-valuetext": text,
         "aria-valuemin": "0",
@@ -124,10 +151,10 @@
       },
       h("i", { style: `width: ${share}%` }),
     );
-    const cancel = button("Cancel", null, () => stop(model), {
+    const cancel = button("Cancel", null, () => stopped(model), {
       text: true,
       class: "button small",
-      "aria-label": `Stop installing ${model.title}`,
+      "aria-label": `Stop ${doing.toLowerCase()} ${model.title}`,
     });
     return h("div", { class: "model-progress" }, bar, h("span", {}, text), cancel);
   }
@@ -135,7 +162,7 @@
   function installation(model, state) {
     const told = installs[model.id];
     if (!state?.may_verify || model.is_local) return null;
-    if (told?.state === "running") return progress(model, told);
+    if (told?.state === "running") return progress(model, told, ["Installing", "Asking the hub …", stop]);
     if (asking.has(model.id)) return consent(model);
     return told?.state === "failed" && state.state !== "here" ? h("p", { class: "model-verdict bad", role: "alert" }, told.fault) : null;
   }
@@ -144,31 +171,42 @@
     const fetchable = state?.may_verify && !model.is_local && state.state !== "here" && installs[model.id]?.state !== "running";
     const fetch = button("Install", null, () => { asking.add(model.id); draw(); }, { text: true, class: "button", "aria-label": `Install ${model.title}` });
     const take = button("Use", null, () => use(model), { text: true, class: "button primary", "aria-label": `Use ${model.title}` });
-    const check = button(reading.has(model.id) ? "Verifying …" : "Verify", null, () => verify(model), {
-      text: true,
-      class: "button",
-      "aria-label": `Verify ${model.title}`,
-      disabled: reading.has(model.id),
-    });
-    return h("div", { class: "model-tools" }, take, state?.may_verify && state.state !== "absent" ? check : null, fetchable && !asking.has(model.id) ? fetch : null);
+    const more = (label, act, offered) =>
+      offered ? button(label, null, act, { text: true, class: "button", "aria-label": `${label} ${model.title}`.replace("Make default", "Make default:") }) : null;
+    const owned = state?.may_verify;
+    const busy = installs[model.id]?.state === "running" || checks[model.id]?.state === "running";
+    const go = () => { leaving.add(model.id); draw(); };
+    return h(
+      "div",
+      { class: "model-tools" },
+      take,
+      more("Verify", () => verify(model), owned && state.state !== "absent" && !busy),
+      more("Make default", () => makeDefault(model), owned && state.state === "here" && chosen?.model !== model.id),
+      more("Remove", go, owned && state.is_removable && !busy && !leaving.has(model.id)),
+      fetchable && !asking.has(model.id) ? fetch : null,
+    );
   }
 
   function card(model) {
     const state = states[model.id];
     const badge = state ? h("span", { class: "model-state", "data-state": state.state }, STATES[state.state]) : null;
+    const first = chosen?.model === model.id ? h("span", { class: "model-default" }, "Default") : null;
+    const check = checks[model.id]?.state === "running" ? progress(model, checks[model.id], ["Verifying", "Looking at its files …", stopVerifying]) : null;
     const fits = state ? h("p", { class: "model-fits", "data-fits": String(state.fits) }, h("b", {}, `${FITS[state.fits]}. `), state.memory) : null;
     const fetched = state && state.state !== "here" && !model.is_local ? h("p", { class: "hint" }, "Install it, or it is downloaded when its first clip is made.") : null;
     return h(
       "article",
       { class: "model", "data-model": model.id, "aria-labelledby": `model-${model.id}` },
-      h("div", { class: "model-head" }, h("h2", { id: `model-${model.id}` }, model.title), badge),
+      h("div", { class: "model-head" }, h("h2", { id: `model-${model.id}` }, model.title), first, badge),
       h("p", { class: "model-what" }, model.description),
       state ? lacks(state) : null,
       fetched,
       facts(model, state),
       fits,
-      verdict(model.id),
+      verdict(model),
+      check,
       installation(model, state),
+      leaving.has(model.id) && state ? farewell(model, state) : null,
       tools(model, state),
     );
   }
@@ -177,6 +215,7 @@
   function draw() {
     const accepted = accepts();
     refill(list, ...models.map(card));
+    note.textContent = chosen?.sentence ?? "";
     list.querySelectorAll(".model-consent input").forEach((box) => accepted.has(box.closest(".model").dataset.model) && box.click());
   }
 
@@ -186,12 +225,14 @@
     try {
       await attempt(async () => {
         models = await api("/models");
+        chosen = await api("/models/default");
         if (!list.children.length) draw();
         const told = await Promise.all(models.map((model) => api(path(model, "state"))));
         told.forEach((state) => (states[state.id] = state));
         const distant = models.filter((model) => !model.is_local);
         await Promise.all(distant.map(async (model) => (installs[model.id] = await api(path(model, "install")))));
-        if (running()) follow();
+        await Promise.all(models.map(async (model) => (checks[model.id] = await api(path(model, "verify")))));
+        if (running(installs) || running(checks)) follow();
         draw();
       });
     } finally {
@@ -207,6 +248,7 @@
     };
     root.replaceChildren(
       h("p", { class: "hint" }, "“Fits” compares a clip with the model’s own settings with the memory that can be had now."),
+      note,
       list,
     );
     new IntersectionObserver(([seen]) => seen.isIntersecting && load()).observe(root); // what is free changes

@@ -66,7 +66,7 @@ class ModelSpec:
     ``upscaler`` is the folder of the net that enlarges its frames; empty is none. ``vocabulary`` are the only words that it
     knows; ``None`` is a model that takes any. ``text_quantization`` is for its text encoder. With ``has_latent_upsampler`` its
     folder holds the net of that name, which makes latents twice as wide and high. ``held_as`` says how its files themselves are
-    quantized; ``None`` is not at all.
+    quantized; ``None`` is not at all. ``transformer`` is a single file that takes the place of the source's; empty is none.
     """
 
     id: str
@@ -97,6 +97,7 @@ class ModelSpec:
     vocabulary: Vocabulary | None = None
     text_quantization: Quantization = Quantization.AUTO
     held_as: Record | None = None
+    transformer: str = ""
 
     @property
     def upscale_factors(self) -> tuple[int, ...]:
@@ -291,9 +292,14 @@ class ModelCatalogue:
 
     @classmethod
     def with_folders(cls, folders: Mapping[str, Path]) -> ModelCatalogue:
-        """Published models plus ``folders``, a map from model id to a local diffusers folder."""
-        local = [spec_from_folder(model_id, folder) for model_id, folder in folders.items()]
-        return cls([*published_models(), *local])
+        """Published models plus ``folders``, a map from model id to a local diffusers folder or a single ``FILE@BASE``."""
+        from pipelines.checkpoints.source import spec_from_file
+
+        files = {model_id: str(path) for model_id, path in folders.items() if "@" in path.name or path.expanduser().is_file()}
+        files = {model_id: named for model_id, named in files.items() if not Path(named).is_dir()}
+        local = [spec_from_folder(model_id, folder) for model_id, folder in folders.items() if model_id not in files]
+        whole = {spec.id: spec for spec in (*published_models(), *local)}
+        return cls([*whole.values(), *(spec_from_file(model_id, named, whole) for model_id, named in files.items())])
 
     def quantized(self, quantization: Quantization | Mapping[str, Quantization], text: Quantization) -> ModelCatalogue:
         """The same models with their weights held so where a request does not say; a map names single models by id.
@@ -310,7 +316,7 @@ class ModelCatalogue:
                 text_quantization=text,
             )
             if spec.held_as is None
-            else spec
+            else replace(spec, text_quantization=text if spec.transformer else spec.text_quantization)
             for spec in self._specs.values()
         )
 

@@ -16,7 +16,7 @@ from studio.studio import Studio
 
 Told = dict[str, Any]
 """A record as the API tells it."""
-_LONGEST_READING_S = 3600
+_LONGEST_ANSWER_S = 600
 
 
 class ReachedModels(Protocol):
@@ -26,7 +26,22 @@ class ReachedModels(Protocol):
         """What of it is here, and whether it fits."""
 
     def verify(self, model: str) -> Told:
-        """What the look through its files found."""
+        """Begin to look through its files."""
+
+    def verification(self, model: str) -> Told:
+        """How that stands."""
+
+    def stop_verifying(self, model: str) -> None:
+        """Stop it."""
+
+    def remove(self, model: str, sure: bool) -> Told:
+        """Delete its files."""
+
+    def default(self) -> Told:
+        """The model that new forms start with."""
+
+    def choose(self, model: str) -> Told:
+        """Make it the default."""
 
 
 def models_reached(settings: Settings) -> AbstractContextManager[ReachedModels]:
@@ -38,13 +53,31 @@ class _Here:
     """A studio that nobody serves at the moment."""
 
     def __init__(self, studio: Studio) -> None:
+        self._studio = studio
         self._models = studio.models
 
     def state(self, model: str) -> Told:
         return self._models.state(model).model_dump(mode="json")
 
     def verify(self, model: str) -> Told:
-        return self._models.verify(model).model_dump(mode="json")
+        return self._studio.verifications.start(model).model_dump(mode="json")
+
+    def verification(self, model: str) -> Told:
+        found = self._studio.verifications.get(model)
+        assert found is not None
+        return found.model_dump(mode="json")
+
+    def stop_verifying(self, model: str) -> None:
+        self._studio.verifications.cancel(model)
+
+    def remove(self, model: str, sure: bool) -> Told:
+        return self._studio.removals.remove(model, is_sure=sure).model_dump(mode="json")
+
+    def default(self) -> Told:
+        return self._models.default().model_dump(mode="json")
+
+    def choose(self, model: str) -> Told:
+        return self._models.set_default(model).model_dump(mode="json")
 
 
 class _Remote:
@@ -60,10 +93,26 @@ class _Remote:
     def verify(self, model: str) -> Told:
         return self._ask("POST", f"/{quote(model, safe='')}/verify")
 
-    def _ask(self, method: str, path: str) -> Told:
-        request = urllib.request.Request(self._root + path, method=method)
+    def verification(self, model: str) -> Told:
+        return self._ask("GET", f"/{quote(model, safe='')}/verify")
+
+    def stop_verifying(self, model: str) -> None:
+        self._ask("POST", f"/{quote(model, safe='')}/verify/cancel")
+
+    def remove(self, model: str, sure: bool) -> Told:
+        return self._ask("DELETE", f"/{quote(model, safe='')}?sure={str(sure).lower()}")
+
+    def default(self) -> Told:
+        return self._ask("GET", "/default")
+
+    def choose(self, model: str) -> Told:
+        return self._ask("PUT", "/default", {"model": model})
+
+    def _ask(self, method: str, path: str, body: Told | None = None) -> Told:
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._root + path, content, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=_LONGEST_READING_S) as response:
+            with urllib.request.urlopen(request, timeout=_LONGEST_ANSWER_S) as response:
                 found: Told = json.load(response)
                 return found
         except urllib.error.HTTPError as error:

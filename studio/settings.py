@@ -52,7 +52,10 @@ class Settings(BaseSettings):
     max_video_s: float = Field(60.0, gt=0, le=160)
     """Longest video or sound file that may be opened, in seconds."""
     models: dict[str, Path] = {}
-    """More models: a map from id to a local folder in diffusers layout, as JSON."""
+    """More models: a map from id to a local folder in diffusers layout, or to a single file and the id of the model that lends
+    its other parts, FILE@ID, as JSON."""
+    model_folders: tuple[Path, ...] = ()
+    """Folders of other programs' models, such as ComfyUI's, that models scan looks through where none is given, as JSON."""
     quantization: Quantization | dict[str, Quantization] = Quantization.AUTO
     """How weights are held where a request does not say: auto, none, bf16, int16, fp8, int8, int8-dynamic, int4; or by model."""
     text_quantization: Quantization = Quantization.AUTO

@@ -23,7 +23,9 @@ from studio.services.projects import ProjectService
 from studio.services.prompts import PromptService
 from studio.services.quality import QualityService
 from studio.services.records import Health
+from studio.services.removals import RemovalService
 from studio.services.uploads import UploadService
+from studio.services.verifications import VerificationService
 from studio.settings import Settings
 from studio.storage.database import Database
 from studio.workers.desk import Desk
@@ -54,8 +56,10 @@ class Studio:
         self._desk = Desk(database, board, settings)
         self._workers = WorkerPool(settings, self._desk, board)
         self.forecasts = ForecastService(database, self.catalogue, settings, self._workers.pids)
-        self.models = ModelService(self.catalogue, self.forecasts)
+        self.models = ModelService(database, self.catalogue, self.forecasts)
         self.installs = InstallService(self.catalogue)
+        self.verifications = VerificationService(database, self.catalogue)
+        self.removals = RemovalService(database, self.catalogue, self.installs, self.verifications)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -85,6 +89,7 @@ class Studio:
         """Let running jobs finish for ``drain_s``, put the others back into the queue, close the database."""
         self.prompts.close()
         self.installs.close()
+        self.verifications.close()
         self._workers.stop()
         self._database.close()
 

@@ -10,32 +10,21 @@ import json
 import math
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from pipelines.checkpoints.header import Damaged, Limits, Tensor, read_header, shown
 from pipelines.contract import InvalidRequest
-from pipelines.lora.layouts import Name, UnknownName, read_name, shown
+from pipelines.lora.layouts import Name, UnknownName, read_name
 
 _LARGEST_FILE = 4 * 1024**3
-_LARGEST_HEADER = 8 * 1024**2
-_MOST_TENSORS = 20_000
 _LARGEST_RANK = 1024
-_WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_LIMITS = Limits(8 * 1024**2, frozenset({"F64", "F32", "F16", "BF16"}))
 _AT_ONCE = 4 * 1024**2
 _TRIGGER_KEYS = ("trigger_words", "modelspec.trigger_phrase", "ss_trigger_words")
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Where a tensor lies in its file: bytes ``start`` to ``end``."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    end: int
 
 
 @dataclass(frozen=True)
@@ -76,94 +65,35 @@ def read_lora(path: Path, modules: Mapping[str, tuple[int, int]]) -> LoraFile:
 
     Raises ``InvalidRequest`` with the reason where it is anything but a whole, finite LoRA for that model.
     """
-    try:
+    with _refusing(path):
         header, metadata = _header(path)
         layers, layout = _layers(header, modules, path)
         digest = _digest(path, header)
-    except (UnknownName, _Damaged) as error:
-        raise InvalidRequest(f"{shown(path.name)[1:-1]} is not a LoRA for this model: {error}.", field="lora") from None
     return LoraFile(path, digest, path.stat().st_size, layout, layers, metadata)
 
 
-class _Damaged(ValueError):
-    """What is wrong with the file, in words."""
+def check_layers(path: Path, modules: Mapping[str, tuple[int, int]]) -> None:
+    """As ``read_lora``, by the header alone: the numbers are not looked at."""
+    with _refusing(path):
+        _layers(_header(path)[0], modules, path)
 
 
-def _header(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (UnknownName, Damaged) as error:
+        raise InvalidRequest(f"{shown(path.name)[1:-1]} is not a LoRA for this model: {error}.", field="lora") from None
+
+
+def _header(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, str]]:
     size = path.stat().st_size
     if size > _LARGEST_FILE:
-        raise _Damaged(f"it has {size / 1e9:.1f} GB, and the most is {_LARGEST_FILE / 1e9:.1f} GB")
-    with path.open("rb") as stream:
-        begin = stream.read(8)
-        if begin[:2] == b"PK" or begin[:1] == b"\x80":
-            raise _Damaged("it is a pickle, which can run code; save it as safetensors")
-        if len(begin) < 8:
-            raise _Damaged("it is cut off before its header")
-        (length,) = struct.unpack("<Q", begin)
-        if length > _LARGEST_HEADER:
-            raise _Damaged("it does not begin as a safetensors file does, or its header is too large")
-        text = stream.read(length)
-    if len(text) < length:
-        raise _Damaged("it is cut off within its header")
-    entries = _entries(text)
-    metadata = entries.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(part, str) for pair in metadata.items() for part in pair):
-        raise _Damaged("its metadata are not plain text")
-    if not 0 < len(entries) <= _MOST_TENSORS:
-        raise _Damaged(f"it holds {len(entries)} tensors; a LoRA has 1 to {_MOST_TENSORS:,}")
-    tensors = {name: _tensor(name, entry, 8 + length) for name, entry in entries.items()}
-    _check_places(tensors, 8 + length, size)
-    return tensors, metadata
-
-
-def _entries(text: bytes) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise _Damaged("its header names the same thing twice")
-        return found
-
-    try:
-        entries = json.loads(text.decode("utf-8"), object_pairs_hook=unique, parse_constant=_no_constant)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise _Damaged("its header is not valid JSON") from None
-    if not isinstance(entries, dict):
-        raise _Damaged("its header is not a JSON object")
-    return entries
-
-
-def _no_constant(name: str) -> float:
-    raise _Damaged(f"its header holds {name}")
-
-
-def _tensor(name: str, entry: Any, base: int) -> Tensor:
-    if ".." in name or "/" in name or "\\" in name or not name.isprintable() or len(name) > 300:
-        raise _Damaged(f"a tensor is named {shown(name)}, which no trainer does")
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise _Damaged(f"the entry of {shown(name)} is not dtype, shape and offsets")
-    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in _WIDTHS:
-        raise _Damaged(f"{shown(name)} is of the type {shown(str(dtype))}; use F32, F16 or BF16")
-    numbers = [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) else [None]
-    if not all(type(number) is int and 0 <= number < 2**48 for number in numbers) or len(offsets) != 2 or len(shape) > 5:
-        raise _Damaged(f"shape or offsets of {shown(name)} are not whole numbers within bounds")
-    start, end = offsets
-    if end - start != math.prod(shape) * _WIDTHS[dtype]:
-        raise _Damaged(f"{shown(name)} takes {end - start} bytes, which its shape {shape} and type do not")
-    return Tensor(dtype, tuple(shape), base + start, base + end)
-
-
-def _check_places(tensors: Mapping[str, Tensor], base: int, size: int) -> None:
-    """Tensors must fill the rest of the file without gap or overlap."""
-    at = base
-    for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
-        if tensor.start != at:
-            raise _Damaged(f"the bytes of {shown(name)} overlap others or leave a gap")
-        at = tensor.end
-    if at > size:
-        raise _Damaged("it is cut off within its tensors")
-    if at < size:
-        raise _Damaged("it has bytes behind its tensors")
+        raise Damaged(f"it has {size / 1e9:.1f} GB, and the most is {_LARGEST_FILE / 1e9:.1f} GB")
+    header = read_header(path, _LIMITS)
+    if header.format != "safetensors":
+        raise Damaged(f"it is a {header.format.upper()} file; save it as safetensors")
+    return header.tensors, header.metadata
 
 
 def _layers(tensors: Mapping[str, Tensor], modules: Mapping[str, tuple[int, int]], path: Path) -> tuple[dict[str, Layer], str]:
@@ -179,7 +109,7 @@ def _layers(tensors: Mapping[str, Tensor], modules: Mapping[str, tuple[int, int]
         layouts[name.layout] = layouts.get(name.layout, 0) + 1
         roles = parts.setdefault(name.module, {})
         if name.role in roles:
-            raise _Damaged(f"the layer {shown(name.module)} is there twice, under different names")
+            raise Damaged(f"the layer {shown(name.module)} is there twice, under different names")
         roles[name.role] = tensor
     if unknown is not None:
         raise unknown
@@ -190,31 +120,31 @@ def _layers(tensors: Mapping[str, Tensor], modules: Mapping[str, tuple[int, int]
 
 def _layer(module: str, roles: Mapping[str, Tensor], of_model: tuple[int, int], path: Path) -> Layer:
     if "down" not in roles or "up" not in roles:
-        raise _Damaged(f"the layer {shown(module)} has only one half of its LoRA")
+        raise Damaged(f"the layer {shown(module)} has only one half of its LoRA")
     down, up = roles["down"], roles["up"]
     if len(down.shape) != 2 or len(up.shape) != 2 or down.shape[0] != up.shape[1]:
-        raise _Damaged(f"the halves of {shown(module)} do not fit each other: {list(down.shape)} and {list(up.shape)}")
+        raise Damaged(f"the halves of {shown(module)} do not fit each other: {list(down.shape)} and {list(up.shape)}")
     rank = down.shape[0]
     if (up.shape[0], down.shape[1]) != of_model:
-        raise _Damaged(f"{shown(module)} is made for {up.shape[0]}x{down.shape[1]}; this model has {of_model[0]}x{of_model[1]}")
+        raise Damaged(f"{shown(module)} is made for {up.shape[0]}x{down.shape[1]}; this model has {of_model[0]}x{of_model[1]}")
     if not 0 < rank <= min(_LARGEST_RANK, *of_model):
-        raise _Damaged(f"the rank of {shown(module)} is {rank}, which is no low rank for this layer")
+        raise Damaged(f"the rank of {shown(module)} is {rank}, which is no low rank for this layer")
     if "alpha" not in roles:
         return Layer(down, up, rank, 1.0)
     if math.prod(roles["alpha"].shape) != 1:
-        raise _Damaged(f"alpha of {shown(module)} is not one number")
+        raise Damaged(f"alpha of {shown(module)} is not one number")
     alpha = float(tensor_of(path, roles["alpha"]).reshape(-1)[0])
     if not math.isfinite(alpha):
-        raise _Damaged(f"alpha of {shown(module)} is not finite")
+        raise Damaged(f"alpha of {shown(module)} is not finite")
     return Layer(down, up, rank, alpha / rank)
 
 
 def _digest(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """The file's SHA-256, every number looked at on the way. Raises ``_Damaged`` for one that is not finite."""
+    """The file's SHA-256, every number looked at on the way. Raises ``Damaged`` for one that is not finite."""
     for name, tensor in tensors.items():
         for part in _pieces(path, tensor):
             if not np.isfinite(part).all():
-                raise _Damaged(f"{shown(name)} holds numbers that are not finite")
+                raise Damaged(f"{shown(name)} holds numbers that are not finite")
     found = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(_AT_ONCE):

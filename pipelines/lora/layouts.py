@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pipelines.checkpoints.header import shown
+
 Role = Literal["down", "up", "alpha"]
 _ENDINGS: dict[str, Role] = {
     ".lora_A.weight": "down",
@@ -73,7 +75,7 @@ def read_name(name: str, modules: Mapping[str, tuple[int, int]]) -> Name:
     kohya = next((prefix for prefix in _KOHYA_PREFIXES if module.startswith(prefix)), None)
     if kohya is not None:
         flat = module.removeprefix(kohya)
-        found = next((each for each in modules if each.replace(".", "_") == _renamed(flat)), None)
+        found = next((each for each in modules if each.replace(".", "_") == renamed(flat)), None)
         if found is None:
             raise UnknownName(f"the model has no layer {shown(flat)}")
         return Name(found, role, "kohya")
@@ -81,19 +83,14 @@ def read_name(name: str, modules: Mapping[str, tuple[int, int]]) -> Name:
     module = module.removeprefix(prefix)
     layout = _PREFIXES.get(prefix, "diffusers")
     if layout == "ltx":
-        module = _renamed(module)
+        module = renamed(module)
     if module not in modules:
         raise UnknownName(f"the model has no layer {shown(module)}")
     return Name(module, role, layout)
 
 
-def _renamed(module: str) -> str:
+def renamed(module: str) -> str:
+    """What diffusers calls the module that Lightricks calls ``module``."""
     for old, new in _RENAMED:
         module = re.sub(rf"(^|[._]|audio_){old}(?=[._]|$)", rf"\g<1>{new}", module)
     return module
-
-
-def shown(name: str) -> str:
-    """A name from a file, safe and short enough for a sentence."""
-    clean = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return repr(clean if len(clean) <= 80 else clean[:77] + "...")

@@ -8,13 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.contract import ModelNotFound
-from pipelines.models.manifest import WHOLE_FILE_BYTES, is_whole, verify
+from pipelines.models.manifest import SAMPLE_BYTES, WHOLE_FILE_BYTES, is_whole, verify
 from pipelines.registry import ModelSpec
 
+_AT_ONCE = 16 * 1024**2
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -33,8 +35,11 @@ def installed(spec: ModelSpec) -> Installed:
     folder = _folder_of(spec.source)
     if folder is None:
         return Installed("absent")
-    missing = tuple(_missing(folder) or _unfinished(spec.source, folder))
+    single = Path(spec.transformer) if spec.transformer else None
+    lacking = [single.name] if single and not single.is_file() else []
+    missing = (*lacking, *(_missing(folder) or _unfinished(spec.source, folder)))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    size += single.stat().st_size if single and not lacking else 0
     return Installed("partly here" if missing else "here", folder, size, missing)
 
 
@@ -47,28 +52,48 @@ class Verified:
     looked_at: int
 
 
-def verified(spec: ModelSpec) -> Verified:
-    """What of the files was compared and is as published. Raises ``ModelNotFound`` naming the first that is not as it was.
+def verifying(spec: ModelSpec) -> Generator[tuple[int, int], None, Verified]:
+    """Compare the files with what was published, after each piece the bytes read so far and to be read in all.
 
-    Files of the hub's cache that are large are named by their sha256 there; the embedded model has a manifest.
+    Raises ``ModelNotFound`` naming the first that is not as it was. Files of the hub's cache that are large are named by their
+    sha256 there; the embedded model has a manifest.
     """
     found = installed(spec)
     if found.folder is None:
         raise ModelNotFound(f"model {spec.id} is not on this machine: fetch it with `hf download {spec.source}`.", field="model")
     if found.missing:
         raise ModelNotFound(f"model {spec.id} lacks {found.missing[0]}: fetch it again.", field="model")
-    verify(spec.title, found.folder, spec.sha256)
     blobs = [file for file in sorted(found.folder.rglob("*")) if file.is_symlink() and _SHA256.fullmatch(file.resolve().name)]
-    for file in blobs:
-        with file.open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() != file.resolve().name:
-                name = file.relative_to(found.folder)
-                raise ModelNotFound(f"model {spec.id}: {name} is damaged (its sha256 differs): fetch it again.", field="model")
     compared = {found.folder / name for name in spec.sha256}
+    sizes = {file: _read_bytes(file, file in compared) for file in (*compared, *blobs)}
+    done, total = 0, sum(sizes.values())
+    yield done, total
+    for name in spec.sha256:
+        verify(spec.title, found.folder, {name: spec.sha256[name]})
+        done += sizes[found.folder / name]
+        yield done, total
+    for file in blobs:
+        hashed = hashlib.sha256()
+        with file.open("rb") as stream:
+            while block := stream.read(_AT_ONCE):
+                hashed.update(block)
+                done += len(block)
+                yield done, total
+        if hashed.hexdigest() != file.resolve().name:
+            raise ModelNotFound(
+                f"model {spec.id}: {file.relative_to(found.folder)} is damaged (its sha256 differs): fetch it again.",
+                field="model",
+            )
     sampled = sum(file.stat().st_size > WHOLE_FILE_BYTES for file in compared)
     compared |= set(blobs)
-    every = sum(file.is_file() for file in found.folder.rglob("*"))
+    every = sum(file.is_file() for file in found.folder.rglob("*")) + bool(spec.transformer)
     return Verified(len(compared) - sampled, sampled, every - len(compared))
+
+
+def _read_bytes(file: Path, by_manifest: bool) -> int:
+    """How much of a file is read to compare it; nothing of one that is missing, which is refused by its name."""
+    size = file.stat().st_size if file.is_file() else 0
+    return 16 * SAMPLE_BYTES if by_manifest and size > WHOLE_FILE_BYTES else size
 
 
 def _folder_of(source: str) -> Path | None:

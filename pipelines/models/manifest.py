@@ -13,7 +13,7 @@ from pipelines.contract import ModelNotFound
 
 WHOLE_FILE_BYTES = 1024**3
 """Files up to this are hashed whole, larger ones by samples."""
-_SAMPLE_BYTES = 1024**2
+SAMPLE_BYTES = 1024**2
 
 
 def verify(title: str, folder: Path, manifest: Mapping[str, str]) -> str:
@@ -41,8 +41,8 @@ def digest(file: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
         found = hashlib.sha256(str(size).encode())
         for part in range(16):
-            stream.seek(part * (size - _SAMPLE_BYTES) // 15)
-            found.update(stream.read(_SAMPLE_BYTES))
+            stream.seek(part * (size - SAMPLE_BYTES) // 15)
+            found.update(stream.read(SAMPLE_BYTES))
         return found.hexdigest()
 
 

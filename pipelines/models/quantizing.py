@@ -47,6 +47,10 @@ def written(model: str, out: Path, plan: Plan) -> dict[str, Any]:
         raise InvalidRequest(
             f"model {model} holds quantized weights already; give the folder that it was made of.", field="model"
         )
+    if spec.transformer and plan.quantization is Quantization.NONE:
+        raise InvalidRequest(
+            f"mode is none, but model {model} has its transformer in a file of its own; name the bits.", field="mode"
+        )
     import torch
 
     from pipelines.models.ltx2.load import load

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.checkpoints.header import Damaged
+from pipelines.checkpoints.transformer import read_transformer
 from pipelines.contract import GenerationRequest, Modality, ModelNotFound, Quantization
 from pipelines.optimize.plan import QUANTIZED_FILE, Plan, held_bytes, plan_for
 from pipelines.registry import ModelSpec
@@ -144,7 +146,7 @@ def widths_of(spec: ModelSpec, device: str) -> Widths:
     """The numbers of ``spec`` on a kind of device (``cpu`` computes in float32)."""
     element = 4 if device == "cpu" or spec.dtype == "float32" else 2
     if spec.is_local:
-        return _read(Path(spec.source), element)
+        return _read(Path(spec.source), Path(spec.transformer) if spec.transformer else None, element)
     whole = spec.memory_bytes * element // 2
     return Widths(whole, element, _reckoned_savings(whole, element))
 
@@ -152,20 +154,21 @@ def widths_of(spec: ModelSpec, device: str) -> Widths:
 def plan_of(spec: ModelSpec, asked: Quantization, device: str, room_bytes: int | None) -> Plan:
     """How ``spec`` is prepared where ``asked`` is wanted and its weights may take some of ``room_bytes``.
 
-    Files that hold quantized weights are taken as they are.
+    Files that hold quantized weights are taken as they are; of a single file the other parts are another model's.
     """
-    if spec.held_as is not None:
+    if spec.held_as is not None and not spec.transformer:
         return Plan()
+    asked = asked if spec.held_as is None else Quantization.NONE
     return plan_for(asked, spec.text_quantization, widths_of(spec, device).held_bytes, room_bytes)
 
 
 @lru_cache(maxsize=64)
-def _read(folder: Path, element: int) -> Widths:
+def _read(folder: Path, file: Path | None, element: int) -> Widths:
     names = ("transformer", "vae", "audio_vae", "vocoder")
     transformer, vae, audio, vocoder = (json.loads((folder / name / "config.json").read_text()) for name in names)
     own = folder / _UPSAMPLER
     upsampler = json.loads((own / "config.json").read_text()) if (own / "config.json").is_file() else {}
-    weights = {text: _weights(folder, text) for text in (True, False)}
+    weights = {True: _weights(folder, True), False: _weights(folder, False, file)}
     return Widths(
         weights_bytes=_bytes([*weights[True], *weights[False]], element, Quantization.NONE),
         element_bytes=element,
@@ -220,11 +223,22 @@ class _Tensor:
         return held_bytes(self.name, self.shape, element, mode)
 
 
-def _weights(folder: Path, text: bool) -> list[_Tensor]:
-    """All weights of the parts that read texts, or of the others but the latent upsampler."""
-    every = (file for file in folder.rglob("*.safetensors") if file.parent.name != _UPSAMPLER)
+def _weights(folder: Path, text: bool, single: Path | None = None) -> list[_Tensor]:
+    """All weights of the parts that read texts, or of the others but the latent upsampler; ``single`` is a transformer's file."""
+    left_out = (_UPSAMPLER, "transformer") if single else (_UPSAMPLER,)
+    every = (file for file in folder.rglob("*.safetensors") if file.parent.name not in left_out)
     files = (file for file in every if (file.parent.name in _TEXT_PARTS) == text)
-    return [each for file in files for each in _tensors(file)]
+    return [*(each for file in files for each in _tensors(file)), *(_tensors_of_one(single) if single else ())]
+
+
+def _tensors_of_one(file: Path) -> Iterable[_Tensor]:
+    """What a transformer's single file holds; what GGUF packs stays packed. Raises ``ModelNotFound`` for a damaged one."""
+    try:
+        found = read_transformer(file)
+    except Damaged as error:
+        raise ModelNotFound(f"{file.name} cannot be used: {error}.", field="model") from None
+    for name, tensor in found.tensors.items():
+        yield _Tensor(name, tensor.shape, tensor.end - tensor.start if found.is_packed(name) else None)
 
 
 def _bytes(tensors: Iterable[_Tensor], element: int, mode: Quantization) -> int:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pipelines import contract
 from pipelines.contract import NotAllowed
@@ -15,7 +15,9 @@ from pipelines.registry import ModelSpec
 from studio.api.wire import body_of, json_body, parse
 from studio.owners import owner_of
 from studio.services.installs import Install
-from studio.services.models import ModelState, ModelVerified
+from studio.services.models import DefaultModel, ModelState
+from studio.services.removals import Removed
+from studio.services.verifications import Verification
 from studio.studio import Studio
 
 JSON = Annotated[object, Depends(json_body)]
@@ -26,6 +28,12 @@ class Consent(contract.Request):
 
     accept_licence: bool
     """That you accept the model's licence."""
+
+
+class Choice(contract.Request):
+    """The model that new forms start with."""
+
+    model: str = Field(min_length=1, max_length=200)
 
 
 class ModelCard(BaseModel):
@@ -79,10 +87,36 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
         found = studio.models.state(model)
         return found if _is_owner(studio, request) else found.model_copy(update={"folder": None, "may_verify": False})
 
-    @api.post("/models/{model}/verify")
-    def verify(request: Request, model: str) -> ModelVerified:
-        """Read the files of a model and compare their sha256; takes minutes for a large one, one model at a time."""
-        return _for_the_owner(studio_of(), request).models.verify(model)
+    @api.get("/models/default")
+    def default() -> DefaultModel:
+        """The model that a new form starts with."""
+        return studio_of().models.default()
+
+    @api.put("/models/default", openapi_extra=body_of(Choice))
+    def choose(request: Request, body: JSON) -> DefaultModel:
+        """Let new forms start with another model, from now on."""
+        choice = parse(Choice, body)
+        return _for_the_owner(studio_of(), request).models.set_default(choice.model)
+
+    @api.delete("/models/{model}")
+    def remove(request: Request, model: str, sure: bool = False) -> Removed:
+        """Delete the files of a model of the hub; ``sure`` has to be true."""
+        return _for_the_owner(studio_of(), request).removals.remove(model, is_sure=sure)
+
+    @api.get("/models/{model}/verify")
+    def verification(model: str) -> Verification | None:
+        """How the latest look through a model's files stands; ``null`` where there was none."""
+        return studio_of().verifications.get(studio_of().catalogue.get(model).id)
+
+    @api.post("/models/{model}/verify", status_code=202)
+    def verify(request: Request, model: str) -> Verification:
+        """Begin to read the files of a model and compare their sha256, one model at a time."""
+        return _for_the_owner(studio_of(), request).verifications.start(model)
+
+    @api.post("/models/{model}/verify/cancel")
+    def stop(request: Request, model: str) -> Verification:
+        """Stop reading."""
+        return _for_the_owner(studio_of(), request).verifications.cancel(model)
 
     @api.get("/models/{model}/install")
     def installation(model: str) -> Install | None:
@@ -103,7 +137,9 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
 
 def _for_the_owner(studio: Studio, request: Request) -> Studio:
     if not _is_owner(studio, request):
-        raise NotAllowed("model is shared with others here; only the studio's owner can verify or install it.", field="model")
+        raise NotAllowed(
+            "model is shared with others here; only the studio's owner can verify, install, remove or choose it.", field="model"
+        )
     return studio
 
 

@@ -7,28 +7,18 @@ import os
 import subprocess
 import sys
 import threading
-from enum import StrEnum
 from pathlib import Path
 
 from pipelines.contract import Conflict, InvalidRequest
 from pipelines.models.fetch import on_disk_bytes
 from pipelines.registry import ModelCatalogue
-from studio.services.records import Record
-
-
-class InstallState(StrEnum):
-    """Where an installation is."""
-
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
+from studio.services.records import ActionState, Record
 
 
 class Install(Record):
     """The latest installation of a model since the studio was opened."""
 
-    state: InstallState
+    state: ActionState
     done_bytes: int
     """On the disk so far."""
     total_bytes: int | None
@@ -44,7 +34,7 @@ class _Fetch:
         self.source = source
         self.total: int | None = None
         self.fault: str | None = None
-        self.state = InstallState.RUNNING
+        self.state = ActionState.RUNNING
         path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
         # Plain HTTP appends to one file a blob: what was fetched counts on the disk, and is gone on from after a kill.
         environment = os.environ | {"PYTHONPATH": path, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
@@ -56,8 +46,8 @@ class _Fetch:
         self._listener.start()
 
     def cancel(self) -> None:
-        if self.state is InstallState.RUNNING:
-            self.state = InstallState.CANCELLED
+        if self.state is ActionState.RUNNING:
+            self.state = ActionState.CANCELLED
             self._process.kill()
         self._listener.join()
 
@@ -69,11 +59,11 @@ class _Fetch:
                 told = json.loads(line)
                 self.total, self.fault, done = told.get("total", self.total), told.get("fault"), "done" in told
         status = self._process.wait()
-        if self.state is not InstallState.RUNNING:
+        if self.state is not ActionState.RUNNING:
             return
         if not done and self.fault is None:
             self.fault = f"the download ended without a word (status {status}): install again, it goes on where it was."
-        self.state = InstallState.DONE if done else InstallState.FAILED
+        self.state = ActionState.DONE if done else ActionState.FAILED
 
 
 class InstallService:
@@ -99,7 +89,7 @@ class InstallService:
             )
         with self._lock:
             for other, fetch in self._fetches.items():
-                if fetch.state is InstallState.RUNNING:
+                if fetch.state is ActionState.RUNNING:
                     raise Conflict(f"model {other} is being installed: wait for it, or cancel it.", field="model")
             self._fetches[spec.id] = _Fetch(spec.source)
         return self._told(self._fetches[spec.id])
@@ -112,7 +102,7 @@ class InstallService:
     def cancel(self, model: str) -> Install:
         """Stop fetching; what was fetched stays and is gone on from. Raises ``Conflict`` where nothing is being installed."""
         fetch = self._fetches.get(model)
-        if fetch is None or fetch.state is not InstallState.RUNNING:
+        if fetch is None or fetch.state is not ActionState.RUNNING:
             raise Conflict(f"model {model} is not being installed.", field="model")
         fetch.cancel()
         return self._told(fetch)

@@ -1,14 +1,16 @@
-"""What of each model is on this machine, whether it fits what is free, and whether its files are as they were published."""
+"""What of each model is on this machine, whether it fits what is free, and which one new forms start with."""
 
 from __future__ import annotations
 
-import threading
-
-from pipelines.contract import Conflict, GenerationRequest, Quantization
-from pipelines.models.installed import Installed, Verified, installed, verified
+from pipelines.contract import Conflict, GenerationRequest, ModelNotFound, Quantization
+from pipelines.models.installed import Installed, installed
 from pipelines.registry import ModelCatalogue, ModelSpec
 from studio.services.forecasts import ForecastService
 from studio.services.records import MemoryForecast, Record
+from studio.storage import notes
+from studio.storage.database import Database
+
+_DEFAULT = "default model"
 
 _HELD = {
     Quantization.NONE: "as they are",
@@ -40,32 +42,29 @@ class ModelState(Record):
     fits: bool | None
     quantization: Quantization | None
     """How the automatic plan would hold its large weights; ``None`` where that is chosen only when they are loaded."""
+    is_removable: bool
+    """Whether the studio may delete its files: those that it can fetch again."""
     memory: str
     """What was compared, in one or two sentences."""
     may_verify: bool = True
-    """Whether the person who asks may have its files read and compared, or fetched."""
+    """Whether the person who asks may have its files read and compared, fetched or removed, and make it the default."""
 
 
-class ModelVerified(Record):
-    """What a look through all files of a model found: they are as they were published, as far as that can be told."""
+class DefaultModel(Record):
+    """The model that a new form starts with."""
 
     model: str
-    hashed: int
-    """Files whose whole content has its published sha256."""
-    sampled: int
-    """Larger ones, of which sixteen samples have."""
-    looked_at: int
-    """Files without a published sha256: only their presence and the lengths of weights were looked at."""
-    sentence: str
+    sentence: str | None
+    """Why it is not the one that was chosen; ``None`` where it is."""
 
 
 class ModelService:
     """Looks at the models of a catalogue; ``forecasts`` says what a clip takes."""
 
-    def __init__(self, catalogue: ModelCatalogue, forecasts: ForecastService) -> None:
+    def __init__(self, database: Database, catalogue: ModelCatalogue, forecasts: ForecastService) -> None:
+        self._database = database
         self._catalogue = catalogue
         self._forecasts = forecasts
-        self._reading = threading.Lock()
 
     def state(self, model: str) -> ModelState:
         """How ``model`` is now. Raises ``ModelNotFound`` for an unknown one."""
@@ -83,24 +82,34 @@ class ModelService:
             free_bytes=None if told is None else told.free_bytes,
             fits=None if told is None else told.fits,
             quantization=_held(spec, told),
+            is_removable=not (spec.is_local or spec.transformer) and found.folder is not None,
             memory="What it needs can be told once its files are whole." if told is None else _memory(spec, told),
         )
 
-    def verify(self, model: str) -> ModelVerified:
-        """Read every file that has a published sha256 and compare it.
-
-        Raises ``ModelNotFound`` naming the first file that is not as it was, and ``Conflict`` while another model is read.
-        """
-        spec = self._catalogue.get(model)
-        if not self._reading.acquire(blocking=False):
-            raise Conflict("model files are being verified already: wait until that is done.", field="model")
+    def default(self) -> DefaultModel:
+        """The model that was chosen, or the embedded one where none was or where that cannot be had any more."""
+        embedded = next(iter(self._catalogue)).id
+        with self._database.read() as connection:
+            chosen = notes.get(connection, _DEFAULT)
+        if chosen is None:
+            return DefaultModel(model=embedded, sentence=None)
         try:
-            found = verified(spec)
-        finally:
-            self._reading.release()
-        return ModelVerified(
-            model=spec.id, hashed=found.hashed, sampled=found.sampled, looked_at=found.looked_at, sentence=_verdict(spec, found)
-        )
+            is_here = installed(self._catalogue.get(chosen)).state == "here"
+        except ModelNotFound:
+            return DefaultModel(model=embedded, sentence=f"The default model {chosen} is not known any more: {embedded} is used.")
+        if not is_here:
+            sentence = f"The default model {chosen} is not on this machine any more: {embedded} is used."
+            return DefaultModel(model=embedded, sentence=sentence)
+        return DefaultModel(model=chosen, sentence=None)
+
+    def set_default(self, model: str) -> DefaultModel:
+        """New forms start with ``model`` from now on. Raises ``ModelNotFound``, or ``Conflict`` for one that is not here."""
+        spec = self._catalogue.get(model)
+        if installed(spec).state != "here":
+            raise Conflict(f"model {spec.id} is not whole on this machine: install it, then make it the default.", field="model")
+        with self._database.write() as connection:
+            notes.put(connection, _DEFAULT, spec.id)
+        return self.default()
 
     def _forecast(self, spec: ModelSpec, found: Installed) -> MemoryForecast | None:
         """Of a clip with the model's own settings; none for a folder of its owner's that lacks what would have to be read."""
@@ -125,22 +134,6 @@ def _memory(spec: ModelSpec, told: MemoryForecast) -> str:
         return f"{needs}how much of {place} is free is not known{when}."
     when = "" if told.device == "cpu" else " when its latest clip began"
     return f"{needs}{_gb(told.free_bytes)} of {place} can be had{when}."
-
-
-def _verdict(spec: ModelSpec, found: Verified) -> str:
-    if not found.hashed + found.sampled:
-        return (
-            f"{spec.title}: no file has a published sha256 to compare; of its {_files(found.looked_at)} only presence "
-            "and the lengths of weights were looked at, and nothing is missing."
-        )
-    samples = f", {_files(found.sampled)} by samples" if found.sampled else ""
-    rest = f"; of {_files(found.looked_at)} more only presence was looked at" if found.looked_at else ""
-    hashed = found.hashed + found.sampled
-    return f"{spec.title}: {_files(hashed)} {'has its' if hashed == 1 else 'have their'} published sha256{samples}{rest}."
-
-
-def _files(count: int) -> str:
-    return f"{count} file" if count == 1 else f"{count} files"
 
 
 def _gb(size: int) -> str:

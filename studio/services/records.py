@@ -17,6 +17,15 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class ActionState(StrEnum):
+    """Where something stands that goes on in the background: a model that is fetched, or read."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class JobState(StrEnum):
     """Where a job is, in words that a person understands."""
 

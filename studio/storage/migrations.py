@@ -227,3 +227,9 @@ def memory_runs(database: Database) -> None:
             created_at TEXT NOT NULL
         )""")
     database.conn.execute("CREATE INDEX memory_runs_model ON memory_runs (device, model, number)")
+
+
+@MIGRATIONS()
+def notes(database: Database) -> None:
+    """Small values by name, as JSON: the default model, what the last look through a model's files found."""
+    database.conn.execute("CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")

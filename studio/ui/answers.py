@@ -99,8 +99,8 @@ class Answers:
 
 
 def first_model(studio: Studio) -> ModelSpec:
-    """The model that a new page starts with: the catalogue's first."""
-    return next(iter(studio.catalogue))
+    """The model that a new page starts with: the studio's default."""
+    return studio.catalogue.get(studio.models.default().model)
 
 
 def is_offered(name: str, spec: ModelSpec) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.e2e.server import Server
 from tests.e2e.test_look import CONTRAST, NAMELESS, SCREENSHOTS
 from tests.e2e.visitor import Visitor
 from tests.hub import Hub, serving
+from tests.studio.services.test_verification_service import long_model
 
 
 @pytest.mark.parametrize(("width", "colours"), [(1440, "dark"), (390, "light")])
@@ -27,8 +29,14 @@ def test_a_model_is_looked_at_verified_and_used(browser: Browser, server: Server
     distant = page.locator(".model[data-model='ltx-2']")
     expect(distant.locator(".model-state")).to_have_text("Not here")
     expect(distant.get_by_role("button", name="Verify")).to_have_count(0)
+    expect(pocket.locator(".model-default")).to_have_text("Default")
+    expect(pocket.get_by_role("button", name="Remove")).to_have_count(0)
     pocket.get_by_role("button", name="Verify Pocket").click()
     expect(pocket.locator(".model-verdict")).to_contain_text("files have their published sha256", timeout=60_000)
+    fast = page.locator(".model[data-model=pocket-fast]")
+    fast.get_by_role("button", name="Make default: Pocket fast").click()
+    expect(fast.locator(".model-default")).to_have_text("Default")
+    expect(pocket.locator(".model-default")).to_have_count(0)
     assert not person.overflows()
     assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
     if os.environ.get("STUDIO_SCREENSHOTS") == "1":
@@ -37,12 +45,20 @@ def test_a_model_is_looked_at_verified_and_used(browser: Browser, server: Server
     expect(page.locator("#field-model input")).to_have_value("LTX-2  ·  90 GB download")
     expect(page.locator("#field-model input")).to_be_visible()
     expect(page.locator("#field-prompt textarea")).to_have_value("a green cube in the rain")
+    page.reload()
+    expect(page.locator("#field-model input")).to_have_value("Pocket fast")
+    expect(page.locator("#field-prompt textarea")).to_have_value("a green cube in the rain")
+    page.get_by_role("tab", name="Models").click()
+    expect(pocket.locator(".model-verdict")).to_contain_text("files have their published sha256")
+    pocket.get_by_role("button", name="Make default: Pocket").click()
+    expect(pocket.locator(".model-default")).to_have_text("Default")
     person.leave()
 
 
 def test_a_model_is_installed_stopped_and_gone_on_with(browser: Browser, tmp_path: Path) -> None:
     with serving(Hub("Lightricks/LTX-2", POCKET_FOLDER, pause_s=0.4)) as hub:
         environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
+        environment["STUDIO_MODELS"] = json.dumps({"long": str(long_model(tmp_path))})
         server = Server(tmp_path, environment)
         server.start()
         try:
@@ -69,6 +85,26 @@ def test_a_model_is_installed_stopped_and_gone_on_with(browser: Browser, tmp_pat
             distant.get_by_label("I accept the LTX-2 Community License").check()
             go.click()
             expect(distant.locator(".model-state")).to_have_text("Here", timeout=60_000)
+            distant.get_by_role("button", name="Remove LTX-2", exact=True).click()
+            asked = distant.get_by_role("group", name="Remove LTX-2")
+            expect(asked).to_contain_text("has to be fetched again")
+            assert not person.overflows()
+            assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+            page.screenshot(path=tmp_path / "removing.png")
+            asked.get_by_role("button", name="Keep it").click()
+            expect(asked).to_have_count(0)
+            distant.get_by_role("button", name="Remove LTX-2", exact=True).click()
+            slow = page.locator(".model[data-model=long]")
+            slow.get_by_role("button", name="Verify long").click()
+            reading = slow.get_by_role("progressbar", name="Verifying long")
+            expect(reading).not_to_have_attribute("aria-valuenow", "0", timeout=60_000)
+            assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+            page.screenshot(path=tmp_path / "verifying.png")
+            slow.get_by_role("button", name="Stop verifying long").click()
+            expect(reading).to_have_count(0)
+            asked.get_by_role("button", name="Remove LTX-2 now").click()
+            expect(distant.locator(".model-state")).to_have_text("Not here", timeout=60_000)
+            expect(page.locator(".toast").last).to_contain_text("are free again")
             person.leave()
         finally:
             server.stop()

@@ -272,9 +272,17 @@ def test_guests_may_look_at_models_but_not_verify_them(space: Space) -> None:
     with space.guest() as guest:
         told = guest.get("/api/v1/models/pocket/state").json()
         assert told["state"] == "here" and told["folder"] is None and not told["may_verify"]
-        asked = {"pocket/verify": None, "ltx-2/install": {"accept_licence": True}, "ltx-2/install/cancel": None}
-        for path, body in asked.items():
-            refused = guest.post(f"/api/v1/models/{path}", json=body, headers={"origin": "https://someone-studio.hf.space"})
+        asked = [
+            ("POST", "pocket/verify", None),
+            ("POST", "pocket/verify/cancel", None),
+            ("POST", "ltx-2/install", {"accept_licence": True}),
+            ("POST", "ltx-2/install/cancel", None),
+            ("DELETE", "ltx-2?sure=true", None),
+            ("PUT", "default", {"model": "pocket"}),
+        ]
+        for method, path, body in asked:
+            origin = {"origin": "https://someone-studio.hf.space"}
+            refused = guest.request(method, f"/api/v1/models/{path}", json=body, headers=origin)
             assert refused.status_code == 403 and refused.json()["error"]["field"] == "model"
 
 

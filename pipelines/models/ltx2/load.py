@@ -16,6 +16,7 @@ import torch
 from diffusers import LTX2Pipeline
 
 from pipelines.contract import ModelNotFound
+from pipelines.models.ltx2.single_file import read_single
 from pipelines.models.manifest import checked, digest, name_of, verify
 from pipelines.optimize.plan import QUANTIZED_FILE, Plan, name_of_plan, name_of_quantized, prepare, prepare_text
 from pipelines.registry import ModelSpec
@@ -108,7 +109,7 @@ def load(
         _fuse(pipeline.transformer, Path(spec.adapter))
     prepare(pipeline.transformer, plan)
     # Of a hub id: its snapshot, named by the commit.
-    folder = Path(spec.source) if spec.is_local else Path(pipeline.transformer.config._name_or_path).parent
+    folder = Path(spec.source) if spec.is_local else Path(pipeline.vae.config._name_or_path).parent
     revision = None if spec.is_local else folder.name
 
     def text() -> TextParts:
@@ -145,7 +146,10 @@ class _Texts:
 
 def _parts(spec: ModelSpec, dtype: torch.dtype, wanted: tuple[str, ...], revision: str | None = None) -> LTX2Pipeline:
     """A pipeline with these parts only; diffusers loads no part that it is given as ``None``. Raises ``ModelNotFound``."""
-    small = {} if spec.held_as is None else _quantized(spec, wanted)
+    if spec.transformer:
+        small = {"transformer": read_single(spec, dtype)} if "transformer" in wanted else {}
+    else:
+        small = {} if spec.held_as is None else _quantized(spec, wanted)
     others = {name: small.get(name) for name in inspect.signature(LTX2Pipeline).parameters if name not in wanted or name in small}
     try:
         return LTX2Pipeline.from_pretrained(spec.source, dtype=dtype, local_files_only=spec.is_local, revision=revision, **others)
@@ -235,13 +239,16 @@ def fingerprint(spec: ModelSpec) -> str:
     Without a manifest, files up to 1 GiB are hashed whole and larger ones by size and sixteen samples of 1 MiB; a
     hub id stands for itself; an adapter is named with its base. Raises ``ModelNotFound`` naming the damaged file.
     """
-    if not spec.is_local:
-        return hashlib.sha256(spec.source.encode()).hexdigest()
     folder = Path(spec.source)
-    if spec.sha256:
+    if not spec.is_local:
+        base = hashlib.sha256(spec.source.encode()).hexdigest()
+    elif spec.sha256:
         base = verify(spec.title, folder, spec.sha256)
     else:
-        base = name_of({str(file.relative_to(folder)): digest(file) for file in folder.rglob("*.safetensors")})
+        own = (file for file in folder.rglob("*.safetensors") if not spec.transformer or file.parent.name != "transformer")
+        base = name_of({str(file.relative_to(folder)): digest(file) for file in own})
+    if spec.transformer:
+        return name_of({"base": base, "transformer": digest(Path(spec.transformer))})
     if not spec.adapter:
         return base
     return name_of({"base": base, "adapter": checked(spec.title, Path(spec.adapter)).sha256})

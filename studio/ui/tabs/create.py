@@ -109,7 +109,11 @@ def connect(page: gr.Blocks, studio: Studio, composer: Composer, tabs: gr.Tabs, 
     known = [each.id for each in studio.catalogue]
     recall = f"(...values) => window.studio.recall({json.dumps(NAMES)}, {json.dumps(known)}, values)"
     bounded = [*(fields[name] for name in ("model", "size", "duration", *MODEL_BOUND)), composer.examples]
-    page.load(None, inputs, inputs, js=recall).then(answers.refit, [fields["model"], fields["frame_rate"]], bounded, **quick)
+    begun = f"() => window.studio.begun({json.dumps(known[0])})"
+    page.load(None, inputs, inputs, js=recall).then(
+        answers.refit, [fields["model"], fields["frame_rate"]], bounded, **quick
+    ).then(None, js=begun)
+    composer.bridge.select(answers.use, inputs, [tabs, *spec_bound], **quick)
 
 
 def _place(part: str, attributes: dict[str, str] | None = None) -> None:

@@ -1,0 +1,70 @@
+"""The transformer of a model whose weights are one safetensors or GGUF file; its architecture is that of the model's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import GGUFQuantizationConfig, LTX2VideoTransformer3DModel
+from safetensors import SafetensorError, safe_open
+
+from pipelines.checkpoints.header import Damaged
+from pipelines.checkpoints.transformer import SingleFile, read_transformer
+from pipelines.contract import ModelNotFound
+from pipelines.registry import ModelSpec
+
+
+def read_single(spec: ModelSpec, dtype: torch.dtype) -> Any:
+    """The network with the weights of ``spec.transformer``, computing in ``dtype``; what GGUF packs stays packed.
+
+    Names and shapes are compared with the architecture before a weight is read. Raises ``ModelNotFound``.
+    """
+    file = Path(spec.transformer)
+    try:
+        found = read_transformer(file)
+        found.check(_shapes(spec), f"{spec.title}'s base")
+        weights = _unpacked(found) if found.format == "gguf" else _read(found)
+    except (Damaged, SafetensorError, OSError) as error:
+        raise ModelNotFound(f"{spec.title}: {file.name} cannot be used: {error}.", field="model") from error
+    return LTX2VideoTransformer3DModel.from_single_file(
+        weights,
+        config=spec.source,
+        subfolder="transformer",
+        local_files_only=spec.is_local,
+        torch_dtype=dtype,
+        quantization_config=None if found.bits is None else GGUFQuantizationConfig(compute_dtype=dtype),
+    )
+
+
+def _shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor that the base's configuration asks for; nothing is allocated."""
+    try:
+        config = LTX2VideoTransformer3DModel.load_config(spec.source, subfolder="transformer", local_files_only=spec.is_local)
+    except (OSError, ValueError) as error:
+        raise ModelNotFound(
+            f"{spec.title}: the model that lends the other parts ({spec.source}) is not on this machine; install it.",
+            field="model",
+        ) from error
+    with torch.device("meta"):
+        network = LTX2VideoTransformer3DModel.from_config(config)
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _read(found: SingleFile) -> dict[str, torch.Tensor]:
+    with safe_open(str(found.path), framework="pt") as file:
+        return {name: file.get_tensor(source) for name, source in found.sources.items()}
+
+
+def _unpacked(found: SingleFile) -> dict[str, torch.Tensor]:
+    """GGUF's tensors: those of linear layers as they are packed, all others as plain numbers."""
+    from diffusers.models.model_loading_utils import load_gguf_checkpoint
+    from diffusers.quantizers.gguf.utils import GGUFParameter, dequantize_gguf_tensor
+
+    held = load_gguf_checkpoint(str(found.path))
+    weights = {}
+    for name, source in found.sources.items():
+        tensor = held.pop(source)
+        is_plain = not isinstance(tensor, GGUFParameter) or found.is_packed(name)
+        weights[name] = tensor if is_plain else dequantize_gguf_tensor(tensor)
+    return weights
