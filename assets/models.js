@@ -34,6 +34,8 @@
       { class: "model-facts" },
       fact("Download", size(model.download_bytes)),
       fact("Licence", model.licence),
+      fact("Makes", `Picture${model.is_silent ? ", no sound" : " and sound"}`),
+      model.begins_with.includes("words") ? null : fact("Needs", "A first frame"),
       state?.needs_bytes ? fact("Memory", size(state.needs_bytes)) : null,
       state ? fact("Weights", BITS[state.quantization] ?? "Chosen when loaded") : null,
     );

@@ -1,0 +1,136 @@
+"""Load a model that diffusers' own pipeline runs, from a local folder or a hub id, its files checked first."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import diffusers
+import torch
+
+from pipelines.contract import InvalidRequest, ModelNotFound
+from pipelines.models.ltx2.load import absent, fingerprint
+from pipelines.models.prompt_cleaning import repair
+from pipelines.optimize.plan import Plan, name_of_plan, prepare
+from pipelines.optimize.quantize import weights_bytes
+from pipelines.registry import ModelSpec
+
+_log = logging.getLogger(__name__)
+_AS_IT_IS = Plan()
+_TEXT = ("text_encoder", "text_encoder_2")
+_NETWORKS = ("transformer", "transformer_2")
+_ROOM = 0.85
+"""Of a GPU's free memory, what a whole model may take; with more, each part comes there only while it works."""
+
+
+@dataclass(frozen=True)
+class CalledModel:
+    """A loaded pipeline on one device; ``sha256`` names exactly these weights."""
+
+    spec: ModelSpec
+    sha256: str
+    device: torch.device
+    pipeline: Any
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of its sound; 0 where it has none."""
+        vocoder = getattr(self.pipeline, "vocoder", None)
+        return 0 if vocoder is None else int(vocoder.config.sampling_rate)
+
+    def pipeline_for(self, image: bool) -> Any:
+        """The pipeline that begins with a first frame, or with words alone."""
+        return self._from_image if image else self.pipeline
+
+    @cached_property
+    def _from_image(self) -> Any:
+        """The same parts in the class that begins with a first frame."""
+        call = self.spec.call
+        assert call is not None and call.image
+        if type(self.pipeline).__name__ == call.image:
+            return self.pipeline
+        kind = _class(call.image)
+        known = {**self.pipeline.config, **self.pipeline.components}
+        return kind(**{name: known[name] for name in inspect.signature(kind.__init__).parameters if name in known})
+
+
+def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> CalledModel:
+    """Load ``spec`` in its dtype (CPU: float32, the only one that is fast there), prepared as ``plan`` says.
+
+    Raises ``ModelNotFound`` when files are absent or damaged, ``InvalidRequest`` for a plan that cannot work here.
+    """
+    assert spec.call is not None
+    sha256 = name_of_plan(fingerprint(spec), plan)
+    own = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
+    dtypes = {"default": own, **dict.fromkeys(spec.call.float32, torch.float32)}
+    kind = _class(spec.call.text or spec.call.image)
+    try:
+        pipeline = kind.from_pretrained(spec.source, dtype=dtypes, local_files_only=spec.is_local)
+    except (OSError, ValueError) as error:
+        _log.warning("%s could not be loaded: %s", spec.source, error)
+        raise ModelNotFound(absent(spec), field="model") from error
+    for names, mode in ((_NETWORKS, plan.quantization), (_TEXT, plan.text_quantization)):
+        for name in names:
+            if getattr(pipeline, name, None) is not None:
+                prepare(getattr(pipeline, name), Plan(mode))
+    networks = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    for network in networks:
+        network.eval().requires_grad_(False)
+    return CalledModel(spec, sha256, device, _placed(pipeline, device, sum(map(weights_bytes, networks))))
+
+
+def _class(name: str) -> Any:
+    kind = getattr(diffusers, name)
+    repair(kind)
+    return kind
+
+
+def _placed(pipeline: Any, device: torch.device, size: int) -> Any:
+    """On ``device``, as a whole or, where a GPU has no room for that, a part at a time."""
+    if device.type == "cuda" and size > _ROOM * torch.cuda.mem_get_info(device)[0]:
+        pipeline.enable_model_cpu_offload(device=device)
+        return pipeline
+    return pipeline.to(device)
+
+
+def adjusted(pipeline: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The call's own ``arguments``; those with a dotted name become settings of a part, which is made anew with them."""
+    own = {}
+    for name, value in arguments.items():
+        part, dot, setting = name.partition(".")
+        if dot:
+            setattr(pipeline, part, getattr(pipeline, part).new(**{setting: value}))
+        else:
+            own[name] = value
+    return own
+
+
+def check_texts(model: CalledModel, arguments: Mapping[str, Any]) -> None:
+    """Raises ``InvalidRequest`` where a text is longer than its encoder reads; the pipeline would cut it without a word."""
+    assert model.spec.call is not None
+    most = model.spec.call.prompt_tokens
+    words = getattr(model.pipeline.tokenizer, "tokenizer", model.pipeline.tokenizer)
+    for name in ("prompt", "negative_prompt"):
+        count = len(words(arguments.get(name) or "")["input_ids"])
+        if count > most:
+            raise InvalidRequest(
+                f"{name} is too long for {model.spec.title} ({count} tokens; it reads {most}): shorten it.", field=name
+            )
+
+
+@contextmanager
+def tiled(pipeline: Any, is_wanted: bool) -> Iterator[None]:
+    """The picture decoded in tiles while the context lasts, where that ``is_wanted``: it takes less memory."""
+    if not is_wanted:
+        yield
+        return
+    pipeline.vae.enable_tiling()
+    try:
+        yield
+    finally:
+        pipeline.vae.disable_tiling()

@@ -1,0 +1,36 @@
+"""Tokenizers and text encoders that the tiny twins of several families share: real classes, a vocabulary of characters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
+
+TEXT_WIDTH = 32
+_SPECIAL = ("<pad>", "</s>", "<unk>", "▁")
+
+
+def t5_tokenizer() -> T5Tokenizer:
+    """T5's own class over ASCII characters."""
+    words = [*_SPECIAL, *map(chr, range(33, 127))]
+    return T5Tokenizer(vocab=[(word, -1.0) for word in words], extra_ids=0, model_max_length=512)
+
+
+def _sizes() -> dict[str, Any]:
+    return dict(
+        vocab_size=128, d_model=TEXT_WIDTH, d_kv=8, d_ff=64, num_layers=1, num_heads=2, feed_forward_proj="gated-gelu",
+        decoder_start_token_id=0,
+    )  # fmt: skip
+
+
+def umt5(seed: int) -> UMT5EncoderModel:
+    """One layer of UMT5."""
+    torch.manual_seed(seed)
+    return UMT5EncoderModel(UMT5Config(**_sizes())).eval()
+
+
+def t5(seed: int) -> T5EncoderModel:
+    """One layer of T5."""
+    torch.manual_seed(seed)
+    return T5EncoderModel(T5Config(**_sizes())).eval()

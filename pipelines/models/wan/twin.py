@@ -1,0 +1,62 @@
+"""Tiny twins of Wan's pipelines: the real classes of diffusers with random weights, for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKLWan,
+    UniPCMultistepScheduler,
+    WanImageToVideoPipeline,
+    WanPipeline,
+    WanTransformer3DModel,
+)
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
+
+from pipelines.models.twin_words import TEXT_WIDTH, t5_tokenizer, umt5
+
+_LATENT_CHANNELS = 4
+_VISION_WIDTH = 16
+
+
+def build(kind: str = "text", *, seed: int = 0) -> WanPipeline | WanImageToVideoPipeline:
+    """``text``: Wan 2.1 from words; ``image``: from a first frame; ``both``: the small Wan 2.2; ``pair``: its two large ones."""
+    torch.manual_seed(seed)
+    parts: dict[str, Any] = {
+        "tokenizer": t5_tokenizer(),
+        "text_encoder": umt5(seed),
+        "vae": _vae(),
+        "scheduler": UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
+        "transformer": _transformer(kind),
+    }
+    if kind == "image":
+        return WanImageToVideoPipeline(**parts, **_eyes())
+    if kind == "pair":
+        return WanPipeline(**parts, transformer_2=_transformer(kind), boundary_ratio=0.875)
+    return WanPipeline(**parts, expand_timesteps=kind == "both")
+
+
+def _transformer(kind: str) -> WanTransformer3DModel:
+    own = _LATENT_CHANNELS
+    seeing: dict[str, Any] = {"image_dim": _VISION_WIDTH, "added_kv_proj_dim": 32} if kind == "image" else {}
+    # Beside the noise: the first frame's latents, and four masks.
+    return WanTransformer3DModel(
+        num_attention_heads=2, attention_head_dim=16, in_channels=2 * own + 4 if kind == "image" else own, out_channels=own,
+        text_dim=TEXT_WIDTH, freq_dim=32, ffn_dim=64, num_layers=2, **seeing,
+    ).eval()  # fmt: skip
+
+
+def _vae() -> AutoencoderKLWan:
+    return AutoencoderKLWan(
+        base_dim=4, z_dim=_LATENT_CHANNELS, dim_mult=[1, 1, 1, 1], num_res_blocks=1, latents_mean=[0.0] * _LATENT_CHANNELS,
+        latents_std=[1.0] * _LATENT_CHANNELS,
+    ).eval()  # fmt: skip
+
+
+def _eyes() -> dict[str, Any]:
+    config = CLIPVisionConfig(
+        hidden_size=_VISION_WIDTH, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=16
+    )
+    sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    return {"image_encoder": CLIPVisionModel(config).eval(), "image_processor": CLIPImageProcessor(**sizes)}
