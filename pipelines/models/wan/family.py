@@ -35,6 +35,7 @@ def _read(index: Mapping[str, Any], config_of: Callable[[str], Mapping[str, Any]
         "frame_multiple": int(vae.get("scale_factor_temporal", 4)),
         "pixel_multiple": side,
         "min_side": 2 * side,
+        "max_frames": 121 if call is _BOTH else 81,
     }
 
 
