@@ -18,13 +18,19 @@ from pipelines.prompting.timeline import marks_of
 if TYPE_CHECKING:
     from pipelines.registry import ModelSpec
 
-FAMILIES = ("pipelines.models.wan.family",)
+FAMILIES = ("pipelines.models.wan.family", "pipelines.models.cogvideox.family", "pipelines.models.hunyuanvideo15.family")
 """Modules that hold a ``FAMILY`` each, in the order in which people see their models."""
 LOADER = "pipelines.models.called:load"
 
-_OF_EVERY_CALL = ("prompt", "negative_prompt", "height", "width", "num_frames", "num_inference_steps", "guidance_scale")
+OF_EVERY_CALL: Mapping[str, str] = {
+    name: name for name in ("prompt", "negative_prompt", "height", "width", "num_frames", "num_inference_steps", "guidance_scale")
+}
+"""What most pipelines take, by the request's own names."""
 _OUTSIDE = frozenset(
-    ("kind", "original_prompt", "model", "modality", "frame_rate", "upscale", "stages", "quantization", "seed", "crf")
+    (
+        *("kind", "original_prompt", "model", "modality", "height", "width", "frame_rate"),
+        *("upscale", "stages", "quantization", "seed", "crf"),
+    )
 )
 """Fields that are not for the pipeline: the studio itself does what they say."""
 
@@ -41,7 +47,7 @@ class Call:
 
     text: str = ""
     image: str = ""
-    arguments: Mapping[str, str] = field(default_factory=lambda: dict(zip(_OF_EVERY_CALL, _OF_EVERY_CALL, strict=True)))
+    arguments: Mapping[str, str] = field(default_factory=lambda: OF_EVERY_CALL)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     prompt_tokens: int = 512
     has_audio: bool = False

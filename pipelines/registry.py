@@ -11,6 +11,7 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import log
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,7 +77,8 @@ class ModelSpec:
     ``upscaler`` is the folder of the net that enlarges its frames; empty is none. ``vocabulary`` are the only words that it
     knows; ``None`` is a model that takes any. ``text_quantization`` is for its text encoder. With ``has_latent_upsampler`` its
     folder holds the net of that name, which makes latents twice as wide and high. ``held_as`` says how its files themselves are
-    quantized; ``None`` is not at all. ``call`` is how diffusers' own pipeline runs it; ``None`` is the studio's loop.
+    quantized; ``None`` is not at all. ``call`` is how diffusers' own pipeline runs it; ``None`` is the studio's loop. ``sizes``
+    are the only heights and widths of its clips; empty is any on the grid.
     """
 
     id: str
@@ -108,6 +110,7 @@ class ModelSpec:
     text_quantization: Quantization = Quantization.AUTO
     held_as: Record | None = None
     call: Call | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def takes(self, name: str) -> bool:
         """Whether the request's field ``name`` does anything with this model."""
@@ -159,6 +162,12 @@ class ModelSpec:
         """The frame count on this model's grid that is closest to ``num_frames``."""
         steps = max(0, round((num_frames - 1) / self.frame_multiple))
         return min(steps, (self.max_frames - 1) // self.frame_multiple) * self.frame_multiple + 1
+
+    def nearest_size(self, height: int, width: int) -> tuple[int, int]:
+        """The one of ``sizes`` whose shape, and then whose area, is closest."""
+        return min(
+            self.sizes, key=lambda size: (abs(log(size[0] / size[1] * width / height)), abs(size[0] * size[1] - height * width))
+        )
 
     def nearest_side(self, pixels: int, stages: int = 1) -> int:
         """The height or width on this model's grid that is closest to ``pixels``; the first of two stages has half of it."""
@@ -414,6 +423,14 @@ def _check_grid(request: ClipRequest, spec: ModelSpec) -> None:
                 f"{stages * spec.min_side} to {spec.max_side} pixels{' in two stages' if stages == 2 else ''}: use {side}.",
                 field=name,
             )
+    if spec.sizes and (request.height, request.width) not in spec.sizes:
+        assert request.height and request.width
+        height, width = spec.nearest_size(request.height, request.width)
+        raise InvalidRequest(
+            f"height is {request.height} and width {request.width}; {spec.title} makes clips of certain sizes only: "
+            f"use {height} and {width}.",
+            field="height",
+        )
     if request.num_frames != spec.nearest_num_frames(request.num_frames):
         raise InvalidRequest(
             f"num_frames is {request.num_frames}; {spec.title} makes {spec.frame_multiple}k+1 frames up to {spec.max_frames}: "

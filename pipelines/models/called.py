@@ -14,6 +14,7 @@ import diffusers
 import torch
 
 from pipelines.contract import InvalidRequest, ModelNotFound
+from pipelines.family import Call
 from pipelines.models.ltx2.load import absent, fingerprint
 from pipelines.models.prompt_cleaning import repair
 from pipelines.optimize.plan import Plan, name_of_plan, prepare
@@ -67,10 +68,9 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
     assert spec.call is not None
     sha256 = name_of_plan(fingerprint(spec), plan)
     own = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
-    dtypes = {"default": own, **dict.fromkeys(spec.call.float32, torch.float32)}
     kind = _class(spec.call.text or spec.call.image)
     try:
-        pipeline = kind.from_pretrained(spec.source, dtype=dtypes, local_files_only=spec.is_local)
+        pipeline = kind.from_pretrained(spec.source, dtype=dtypes_of(spec.call, own), local_files_only=spec.is_local)
     except (OSError, ValueError) as error:
         _log.warning("%s could not be loaded: %s", spec.source, error)
         raise ModelNotFound(absent(spec), field="model") from error
@@ -82,6 +82,11 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
     for network in networks:
         network.eval().requires_grad_(False)
     return CalledModel(spec, sha256, device, _placed(pipeline, device, sum(map(weights_bytes, networks))))
+
+
+def dtypes_of(call: Call, own: torch.dtype) -> dict[str, torch.dtype]:
+    """In which dtype each part is loaded."""
+    return {"default": own, **dict.fromkeys(call.float32, torch.float32)}
 
 
 def _class(name: str) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
+from tokenizers import pre_tokenizers
+from transformers import Qwen2Tokenizer, T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
 
 TEXT_WIDTH = 32
 _SPECIAL = ("<pad>", "</s>", "<unk>", "▁")
@@ -34,3 +35,15 @@ def t5(seed: int) -> T5EncoderModel:
     """One layer of T5."""
     torch.manual_seed(seed)
     return T5EncoderModel(T5Config(**_sizes())).eval()
+
+
+def qwen_tokenizer() -> Qwen2Tokenizer:
+    """Qwen 2's own class over bytes, with its way of writing talks."""
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    words = {letter: index for index, letter in enumerate(["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(letters)])}
+    tokenizer = Qwen2Tokenizer(vocab=words, merges=[], extra_special_tokens=["<|im_start|>", "<|im_end|>"])
+    tokenizer.chat_template = (
+        "{% for turn in messages %}<|im_start|>{{ turn['role'] }}\n{{ turn['content'] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    return tokenizer

@@ -76,6 +76,12 @@ def sizes_of(spec: ModelSpec) -> list[tuple[str, str]]:
     own = spec.defaults
     area = own.height * own.width
     found: dict[str, str] = {}
+    if spec.sizes:
+        _offer(found, spec, (own.width, own.height), "")
+        for _, wide, high in _SHAPES:
+            height, width = spec.nearest_size(high, wide)
+            _offer(found, spec, (width, height), "")
+        return [(label, value) for value, label in found.items()]
     for name, wide, high in (("", own.width, own.height), *_SHAPES):
         unit = (area / (wide * high)) ** 0.5
         _offer(found, spec, (round(wide * unit), round(high * unit)), name)

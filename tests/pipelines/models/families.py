@@ -36,6 +36,8 @@ class Case:
     image: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
     guider: bool = False
+    reads_size: bool = False
+    """Whether the pipeline reads the size off the first frame."""
 
     def __str__(self) -> str:
         return f"{self.family}-{self.kind}{'-image' if self.image else ''}"
@@ -47,6 +49,11 @@ CASES = (
     Case("wan", "both", "WanPipeline", ("words", "first_frame"), extra={"max_sequence_length": 512}),
     Case("wan", "both", "WanImageToVideoPipeline", ("words", "first_frame"), True, {"max_sequence_length": 512}),
     Case("wan", "pair", "WanPipeline", extra={"max_sequence_length": 512}),
+    Case("cogvideox", "text", "CogVideoXPipeline", extra={"max_sequence_length": 226}),
+    Case("cogvideox", "new", "CogVideoXPipeline", extra={"max_sequence_length": 226}),
+    Case("cogvideox", "image", "CogVideoXImageToVideoPipeline", ("first_frame",), True, {"max_sequence_length": 226}),
+    Case("hunyuanvideo15", "text", "HunyuanVideo15Pipeline", guider=True),
+    Case("hunyuanvideo15", "image", "HunyuanVideo15ImageToVideoPipeline", ("first_frame",), True, guider=True, reads_size=True),
 )
 
 
@@ -74,13 +81,22 @@ class Stand:
         return self.catalogue.complete(GenerationRequest(**self.asked(**fields)))
 
     def plain(self, request: GenerationRequest) -> Any:
-        """What diffusers makes of it by itself: the class, from the folder, called."""
+        """What diffusers makes of it by itself."""
+        return self.called(self.pipeline(torch.float32), request)
+
+    def pipeline(self, dtype: Any) -> Any:
+        """The class, from the folder."""
         kind = getattr(diffusers, self.case.pipeline)
         repair(kind)
-        pipeline = kind.from_pretrained(self.folder)
+        return kind.from_pretrained(self.folder, dtype=dtype)
+
+    def called(self, pipeline: Any, request: GenerationRequest) -> Any:
+        """One call of ``pipeline``, as its documentation shows it."""
         pipeline.set_progress_bar_config(disable=True)
         names = ("prompt", "negative_prompt", "height", "width", "num_frames", "num_inference_steps", "guidance_scale")
         arguments = {name: getattr(request, name) for name in names} | dict(self.case.extra)
+        if self.case.reads_size:
+            del arguments["height"], arguments["width"]
         if self.case.guider:
             pipeline.guider = pipeline.guider.new(guidance_scale=arguments.pop("guidance_scale"))
         if request.first_frame:

@@ -39,6 +39,7 @@ def test_an_untouched_form_asks_for_what_the_model_recommends(catalogue: ModelCa
 def test_a_request_comes_back_unchanged_through_the_form(catalogue: ModelCatalogue, model: str, steps: int) -> None:
     spec = catalogue.get(model)
     changes: dict[str, Any] = {"num_frames": spec.frame_multiple * steps + 1, "width": spec.nearest_side(10_000), "crf": 30}
+    changes |= dict(zip(("height", "width"), spec.sizes[0], strict=True)) if spec.sizes else {}
     changes |= {
         "negative_prompt": "rain",
         "modality": "video",
