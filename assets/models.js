@@ -32,7 +32,7 @@
     return h(
       "dl",
       { class: "model-facts" },
-      fact("Download", size(model.download_bytes)),
+      fact("Download", model.download_bytes ? size(model.download_bytes) : "Size not known"),
       fact("Licence", model.licence),
       fact("Makes", `Picture${model.is_silent ? ", no sound" : " and sound"}`),
       model.begins_with.includes("words") ? null : fact("Needs", "A first frame"),

@@ -18,7 +18,13 @@ from pipelines.prompting.timeline import marks_of
 if TYPE_CHECKING:
     from pipelines.registry import ModelSpec
 
-FAMILIES = ("pipelines.models.wan.family", "pipelines.models.cogvideox.family", "pipelines.models.hunyuanvideo15.family")
+FAMILIES = (
+    "pipelines.models.wan.family",
+    "pipelines.models.cogvideox.family",
+    "pipelines.models.hunyuanvideo15.family",
+    "pipelines.models.skyreels.family",
+    "pipelines.models.kandinsky6.family",
+)
 """Modules that hold a ``FAMILY`` each, in the order in which people see their models."""
 LOADER = "pipelines.models.called:load"
 
@@ -42,7 +48,8 @@ class Call:
     ``text`` is the class that begins with words alone, ``image`` the one that begins with a first frame; empty where there is
     none. ``arguments`` says which argument a field of the request becomes; ``part.setting`` is the setting of a part that can be
     made anew, such as a guider. ``fixed`` is given with every call. ``prompt_tokens`` is the longest text that its encoder reads,
-    by the tokenizer named ``tokenizer``. ``float32`` are the parts that lose too much in fewer bits.
+    as its ``tokenizer`` counts. ``parts`` are loaded by another class of transformers than the folder names. ``float32`` are the
+    parts that lose too much in fewer bits.
     """
 
     text: str = ""
@@ -51,6 +58,7 @@ class Call:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     prompt_tokens: int = 512
     has_audio: bool = False
+    parts: Mapping[str, str] = field(default_factory=dict)
     float32: tuple[str, ...] = ("vae",)
 
     def takes(self, name: str) -> bool:

@@ -106,4 +106,4 @@ def _fits(card: dict[str, Any]) -> str:
 
 
 def _gb(size: int) -> str:
-    return f"{size / 1e9:.3g} GB"
+    return f"{size / 1e9:.3g} GB" if size else "not known"

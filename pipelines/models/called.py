@@ -41,8 +41,7 @@ class CalledModel:
     @property
     def sample_rate(self) -> int:
         """Samples a second of its sound; 0 where it has none."""
-        vocoder = getattr(self.pipeline, "vocoder", None)
-        return 0 if vocoder is None else int(vocoder.config.sampling_rate)
+        return int(getattr(self.pipeline, "audio_sample_rate", 0))
 
     def pipeline_for(self, image: bool) -> Any:
         """The pipeline that begins with a first frame, or with words alone."""
@@ -70,7 +69,7 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
     own = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
     kind = _class(spec.call.text or spec.call.image)
     try:
-        pipeline = kind.from_pretrained(spec.source, dtype=dtypes_of(spec.call, own), local_files_only=spec.is_local)
+        pipeline = assembled(kind, spec.source, spec.call, dtype=dtypes_of(spec.call, own), local_files_only=spec.is_local)
     except (OSError, ValueError) as error:
         _log.warning("%s could not be loaded: %s", spec.source, error)
         raise ModelNotFound(absent(spec), field="model") from error
@@ -82,6 +81,18 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
     for network in networks:
         network.eval().requires_grad_(False)
     return CalledModel(spec, sha256, device, _placed(pipeline, device, sum(map(weights_bytes, networks))))
+
+
+def assembled(kind: Any, source: str, call: Call, **options: Any) -> Any:
+    """``kind.from_pretrained`` but for the parts that ``call`` has another class for, which diffusers itself would refuse."""
+    import transformers
+
+    pipeline = kind.from_pretrained(source, **options, **dict.fromkeys(call.parts))
+    here = bool(options.get("local_files_only"))
+    for name, part in call.parts.items():
+        read = getattr(transformers, part).from_pretrained
+        pipeline.register_modules(**{name: read(source, subfolder=name, local_files_only=here)})
+    return pipeline
 
 
 def dtypes_of(call: Call, own: torch.dtype) -> dict[str, torch.dtype]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from tokenizers import pre_tokenizers
-from transformers import Qwen2Tokenizer, T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
+from transformers import CLIPTokenizer, Qwen2Tokenizer, T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
 
 TEXT_WIDTH = 32
 _SPECIAL = ("<pad>", "</s>", "<unk>", "▁")
@@ -35,6 +35,22 @@ def t5(seed: int) -> T5EncoderModel:
     """One layer of T5."""
     torch.manual_seed(seed)
     return T5EncoderModel(T5Config(**_sizes())).eval()
+
+
+def qwen_sizes() -> dict[str, Any]:
+    """Three narrow layers of Qwen 2.5 VL's reader, over the words of ``qwen_tokenizer``."""
+    return dict(
+        vocab_size=len(qwen_tokenizer()), hidden_size=TEXT_WIDTH, intermediate_size=64, num_hidden_layers=3,
+        num_attention_heads=2, num_key_value_heads=1, bos_token_id=1, eos_token_id=2,
+        rope_parameters={"rope_type": "default", "mrope_section": [2, 3, 3]},
+    )  # fmt: skip
+
+
+def clip_tokenizer() -> CLIPTokenizer:
+    """CLIP's own class over bytes, each also as the end of a word."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    return CLIPTokenizer(vocab={word: index for index, word in enumerate(words)}, merges=[], model_max_length=77)
 
 
 def qwen_tokenizer() -> Qwen2Tokenizer:

@@ -120,6 +120,8 @@ def _held(spec: ModelSpec, told: MemoryForecast | None) -> Quantization | None:
 def _unknown(spec: ModelSpec) -> str:
     if spec.call is None:
         return "What it needs can be told once its files are whole."
+    if not spec.memory_bytes:
+        return "What its weights take is not known before they are here, nor what a clip takes beyond them."
     weights = f"files hold {_gb(spec.download_bytes)} of weights" if spec.is_local else f"weights take {_gb(spec.memory_bytes)}"
     return f"Its {weights}{'' if spec.is_local else ' in 16 bits'}; what a clip takes beyond them cannot be told beforehand."
 

@@ -147,7 +147,10 @@ def duration_note(spec: ModelSpec, frame_rate: float) -> str:
 
 def model_label(spec: ModelSpec) -> str:
     """The model's title, and what it costs to have it where it is not on this machine yet."""
-    return spec.title if spec.is_local else f"{spec.title}  ·  {spec.download_bytes / 1e9:.0f} GB download"
+    if spec.is_local:
+        return spec.title
+    size = f"{spec.download_bytes / 1e9:.0f} GB" if spec.download_bytes else "a large"
+    return f"{spec.title}  ·  {size} download"
 
 
 def samples_of(spec: ModelSpec) -> dict[str, Any]:

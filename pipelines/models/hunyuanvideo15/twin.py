@@ -24,7 +24,7 @@ from transformers import (
     T5EncoderModel,
 )
 
-from pipelines.models.twin_words import TEXT_WIDTH, qwen_tokenizer
+from pipelines.models.twin_words import TEXT_WIDTH, qwen_sizes, qwen_tokenizer
 
 _LATENT_CHANNELS = 4
 _VISION_WIDTH = 16
@@ -49,12 +49,7 @@ def build(kind: str = "text", *, seed: int = 0) -> HunyuanVideo15Pipeline | Huny
 
 
 def _reader() -> Qwen2_5_VLTextModel:
-    return Qwen2_5_VLTextModel(
-        Qwen2_5_VLTextConfig(
-            vocab_size=len(qwen_tokenizer()), hidden_size=TEXT_WIDTH, intermediate_size=64, num_hidden_layers=3,
-            num_attention_heads=2, num_key_value_heads=1, rope_parameters={"rope_type": "default", "mrope_section": [2, 3, 3]},
-        )
-    ).eval()  # fmt: skip
+    return Qwen2_5_VLTextModel(Qwen2_5_VLTextConfig(**qwen_sizes())).eval()
 
 
 def _letters() -> T5EncoderModel:

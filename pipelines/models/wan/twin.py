@@ -12,12 +12,14 @@ from diffusers import (
     WanPipeline,
     WanTransformer3DModel,
 )
-from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
+from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
 from pipelines.models.twin_words import TEXT_WIDTH, t5_tokenizer, umt5
 
-_LATENT_CHANNELS = 4
+LATENT_CHANNELS = 4
 _VISION_WIDTH = 16
+EYES: dict[str, Any] = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+"""What pictures are cut to for them."""
 
 
 def build(kind: str = "text", *, seed: int = 0) -> WanPipeline | WanImageToVideoPipeline:
@@ -26,7 +28,7 @@ def build(kind: str = "text", *, seed: int = 0) -> WanPipeline | WanImageToVideo
     parts: dict[str, Any] = {
         "tokenizer": t5_tokenizer(),
         "text_encoder": umt5(seed),
-        "vae": _vae(),
+        "vae": wan_vae(),
         "scheduler": UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
         "transformer": _transformer(kind),
     }
@@ -38,7 +40,7 @@ def build(kind: str = "text", *, seed: int = 0) -> WanPipeline | WanImageToVideo
 
 
 def _transformer(kind: str) -> WanTransformer3DModel:
-    own = _LATENT_CHANNELS
+    own = LATENT_CHANNELS
     seeing: dict[str, Any] = {"image_dim": _VISION_WIDTH, "added_kv_proj_dim": 32} if kind == "image" else {}
     # Beside the noise: the first frame's latents, and four masks.
     return WanTransformer3DModel(
@@ -47,16 +49,20 @@ def _transformer(kind: str) -> WanTransformer3DModel:
     ).eval()  # fmt: skip
 
 
-def _vae() -> AutoencoderKLWan:
+def wan_vae() -> AutoencoderKLWan:
+    """Wan's VAE, which SkyReels has too."""
     return AutoencoderKLWan(
-        base_dim=4, z_dim=_LATENT_CHANNELS, dim_mult=[1, 1, 1, 1], num_res_blocks=1, latents_mean=[0.0] * _LATENT_CHANNELS,
-        latents_std=[1.0] * _LATENT_CHANNELS,
+        base_dim=4, z_dim=LATENT_CHANNELS, dim_mult=[1, 1, 1, 1], num_res_blocks=1, latents_mean=[0.0] * LATENT_CHANNELS,
+        latents_std=[1.0] * LATENT_CHANNELS,
     ).eval()  # fmt: skip
 
 
+def eye_sizes() -> dict[str, int]:
+    """Two narrow layers of CLIP's eyes."""
+    depth = {"num_hidden_layers": 2, "num_attention_heads": 2}
+    return {"hidden_size": _VISION_WIDTH, "intermediate_size": 32, "image_size": 32, "patch_size": 16, **depth}
+
+
 def _eyes() -> dict[str, Any]:
-    config = CLIPVisionConfig(
-        hidden_size=_VISION_WIDTH, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=16
-    )
-    sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-    return {"image_encoder": CLIPVisionModel(config).eval(), "image_processor": CLIPImageProcessor(**sizes)}
+    eyes = CLIPVisionModel(CLIPVisionConfig(**eye_sizes())).eval()
+    return {"image_encoder": eyes, "image_processor": CLIPImageProcessorPil(**EYES)}

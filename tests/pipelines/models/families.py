@@ -15,6 +15,7 @@ import diffusers
 import numpy as np
 import torch
 from PIL import Image
+from transformers import Qwen2Tokenizer
 
 from pipelines.conditioning import cover
 from pipelines.contract import GenerationRequest
@@ -54,6 +55,11 @@ CASES = (
     Case("cogvideox", "image", "CogVideoXImageToVideoPipeline", ("first_frame",), True, {"max_sequence_length": 226}),
     Case("hunyuanvideo15", "text", "HunyuanVideo15Pipeline", guider=True),
     Case("hunyuanvideo15", "image", "HunyuanVideo15ImageToVideoPipeline", ("first_frame",), True, guider=True, reads_size=True),
+    Case("skyreels", "text", "SkyReelsV2Pipeline", extra={"max_sequence_length": 512}),
+    Case("skyreels", "image", "SkyReelsV2ImageToVideoPipeline", ("first_frame",), True, {"max_sequence_length": 512}),
+    Case("kandinsky6", "both", "Kandinsky6TI2VAPipeline", ("words", "first_frame"), extra={"frame_rate": 24.0}),
+    Case("kandinsky6", "both", "Kandinsky6TI2VAPipeline", ("words", "first_frame"), True, {"frame_rate": 24.0}),
+    Case("kandinsky6", "silent", "Kandinsky6TI2VAPipeline", extra={"sample_audio": False}),
 )
 
 
@@ -88,7 +94,11 @@ class Stand:
         """The class, from the folder."""
         kind = getattr(diffusers, self.case.pipeline)
         repair(kind)
-        return kind.from_pretrained(self.folder, dtype=dtype)
+        if self.case.family != "kandinsky6":
+            return kind.from_pretrained(self.folder, dtype=dtype)
+        pipeline = kind.from_pretrained(self.folder, dtype=dtype, tokenizer=None)  # whose class needs torchvision
+        pipeline.register_modules(tokenizer=Qwen2Tokenizer.from_pretrained(self.folder, subfolder="tokenizer"))
+        return pipeline
 
     def called(self, pipeline: Any, request: GenerationRequest) -> Any:
         """One call of ``pipeline``, as its documentation shows it."""
@@ -115,5 +125,8 @@ class Stand:
 
 def stand_for(case: Case, folder: Path) -> Stand:
     """Build the twin of ``case`` below ``folder``."""
-    importlib.import_module(f"pipelines.models.{case.family}.twin").build(case.kind).save_pretrained(folder / "twin")
+    twin = importlib.import_module(f"pipelines.models.{case.family}.twin")
+    twin.build(case.kind).save_pretrained(folder / "twin")
+    if hasattr(twin, "as_released"):
+        twin.as_released(folder / "twin")
     return Stand(case, folder / "twin", folder / "media")
