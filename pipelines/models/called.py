@@ -12,11 +12,14 @@ from typing import Any
 
 import diffusers
 import torch
+import transformers
+from safetensors import SafetensorError
 
 from pipelines.contract import InvalidRequest, ModelNotFound
 from pipelines.family import Call
 from pipelines.models.ltx2.load import absent, fingerprint
 from pipelines.models.prompt_cleaning import repair
+from pipelines.optimize.memory import is_shortage
 from pipelines.optimize.plan import Plan, name_of_plan, prepare
 from pipelines.optimize.quantize import weights_bytes
 from pipelines.registry import ModelSpec
@@ -25,6 +28,8 @@ _log = logging.getLogger(__name__)
 _AS_IT_IS = Plan()
 _TEXT = ("text_encoder", "text_encoder_2")
 _NETWORKS = ("transformer", "transformer_2")
+_READ_APART = (*_TEXT, "image_encoder")
+"""Parts by transformers, which tells what their files lack to those who ask."""
 _ROOM = 0.85
 """Of a GPU's free memory, what a whole model may take; with more, each part comes there only while it works."""
 
@@ -69,30 +74,52 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
     own = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
     kind = _class(spec.call.text or spec.call.image)
     try:
-        pipeline = assembled(kind, spec.source, spec.call, dtype=dtypes_of(spec.call, own), local_files_only=spec.is_local)
-    except (OSError, ValueError) as error:
+        pipeline = assembled(kind, spec.source, spec.call, dtypes_of(spec.call, own), spec.is_local)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if is_shortage(error):
+            raise
         _log.warning("%s could not be loaded: %s", spec.source, error)
         raise ModelNotFound(absent(spec), field="model") from error
     for names, mode in ((_NETWORKS, plan.quantization), (_TEXT, plan.text_quantization)):
         for name in names:
             if getattr(pipeline, name, None) is not None:
                 prepare(getattr(pipeline, name), Plan(mode))
-    networks = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    networks = _networks(pipeline).values()
     for network in networks:
         network.eval().requires_grad_(False)
     return CalledModel(spec, sha256, device, _placed(pipeline, device, sum(map(weights_bytes, networks))))
 
 
-def assembled(kind: Any, source: str, call: Call, **options: Any) -> Any:
-    """``kind.from_pretrained`` but for the parts that ``call`` has another class for, which diffusers itself would refuse."""
-    import transformers
+def assembled(kind: Any, source: str, call: Call, dtypes: Mapping[str, torch.dtype], is_local: bool) -> Any:
+    """``kind.from_pretrained``, its parts whole and of the classes that ``call`` names.
 
-    pipeline = kind.from_pretrained(source, **options, **dict.fromkeys(call.parts))
-    here = bool(options.get("local_files_only"))
+    What a file lacks, transformers would fill with noise and diffusers leave empty. Raises ``OSError`` or ``ValueError``, and
+    what torch and safetensors raise of damaged files.
+    """
+    index = kind.load_config(source, local_files_only=is_local)
+    found: dict[str, Any] = dict.fromkeys(call.parts)
+    for name in _READ_APART:
+        library, part = index.get(name) or ("", "")
+        if library == "transformers":
+            options = {"subfolder": name, "local_files_only": is_local, "output_loading_info": True}
+            found[name], told = getattr(transformers, part).from_pretrained(
+                source, dtype=dtypes.get(name, dtypes["default"]), **options
+            )
+            if told["missing_keys"]:
+                raise OSError(f"{name} lacks {min(told['missing_keys'])}")
+    pipeline = kind.from_pretrained(source, dtype=dict(dtypes), local_files_only=is_local, **found)
     for name, part in call.parts.items():
-        read = getattr(transformers, part).from_pretrained
-        pipeline.register_modules(**{name: read(source, subfolder=name, local_files_only=here)})
+        words = getattr(transformers, part).from_pretrained(source, subfolder=name, local_files_only=is_local)
+        pipeline.register_modules(**{name: words})
+    for name, network in _networks(pipeline).items():
+        empty = [each for each, weight in network.named_parameters() if weight.is_meta]
+        if empty:
+            raise OSError(f"{name} lacks {min(empty)}")
     return pipeline
+
+
+def _networks(pipeline: Any) -> dict[str, torch.nn.Module]:
+    return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
 
 
 def dtypes_of(call: Call, own: torch.dtype) -> dict[str, torch.dtype]:

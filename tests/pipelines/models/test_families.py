@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers.pipelines.hunyuan_video1_5.image_processor import HunyuanVideo15ImageProcessor
+from safetensors.torch import load_file, save_file
 
 from pipelines.clip_io import read_media, read_origin
 from pipelines.contract import Clip, Done, EditRequest, GenerationRequest, InvalidRequest, ModelNotFound, Progress, Quantization
@@ -237,13 +239,31 @@ def test_a_folder_that_is_not_whole_is_refused(wan: Stand, tmp_path: Path) -> No
         spec_from_folder("half", folder)
 
 
-def test_damaged_weights_are_one_sentence(wan: Stand, tmp_path: Path) -> None:
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def without_a_tensor(file: Path) -> None:
+    tensors = load_file(file)
+    save_file(dict(list(tensors.items())[1:]), file, metadata={"format": "pt"})
+
+
+def of_another_shape(file: Path) -> None:
+    tensors = load_file(file)
+    name = next(iter(tensors))
+    save_file(tensors | {name: torch.zeros(3, 5)}, file, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("part", ["transformer", "vae", "text_encoder"])
+@pytest.mark.parametrize("harm", [cut, without_a_tensor, of_another_shape, Path.unlink])
+def test_damaged_weights_are_one_sentence(wan: Stand, part: str, harm: Callable[[Path], object], tmp_path: Path) -> None:
     folder = shutil.copytree(wan.folder, tmp_path / "damaged")
-    (folder / "transformer" / "config.json").write_text("[]")
+    harm(next((folder / part).glob("*.safetensors")))
     catalogue = ModelCatalogue([replace(wan.catalogue.get("twin"), source=str(folder))])
     request = catalogue.complete(GenerationRequest(prompt="a ball", model="twin"))
-    with pytest.raises(ModelNotFound, match="could not be loaded"):
+    with pytest.raises(ModelNotFound, match="could not be loaded; install the model again") as refused:
         list(Engine(catalogue, media_dir=tmp_path, device="cpu").run(request, tmp_path / "x.mp4"))
+    assert refused.value.field == "model"
 
 
 def test_every_release_says_what_people_must_know() -> None:
