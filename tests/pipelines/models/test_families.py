@@ -26,8 +26,9 @@ from pipelines.engine import Engine, called_clip
 from pipelines.family import families
 from pipelines.graph import NodeCache, execute
 from pipelines.models.called import dtypes_of
+from pipelines.models.quantizing import written
 from pipelines.optimize.memory import SPARING, plan_of
-from pipelines.optimize.plan import is_quantized
+from pipelines.optimize.plan import Plan, is_quantized
 from pipelines.optimize.quantize import weights_bytes
 from pipelines.registry import ModelCatalogue, published_models, spec_from_folder
 from studio.ui.form import sizes_of
@@ -264,6 +265,18 @@ def test_damaged_weights_are_one_sentence(wan: Stand, part: str, harm: Callable[
     with pytest.raises(ModelNotFound, match="could not be loaded; install the model again") as refused:
         list(Engine(catalogue, media_dir=tmp_path, device="cpu").run(request, tmp_path / "x.mp4"))
     assert refused.value.field == "model"
+
+
+def test_of_several_devices_the_first_one_works(wan: Stand, tmp_path: Path) -> None:
+    engine = Engine(wan.catalogue, media_dir=tmp_path, device="cpu+cpu")
+    clip, _ = run(engine, wan.request(), tmp_path / "clip.mp4")
+    assert engine.ranks == 1 and clip.num_frames == 9
+
+
+def test_no_smaller_folder_is_written_of_it(wan: Stand, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="is no LTX-2 model") as refused:
+        written(str(wan.folder), tmp_path / "small", Plan(Quantization.INT8))
+    assert refused.value.field == "model" and not (tmp_path / "small").exists()
 
 
 def test_every_release_says_what_people_must_know() -> None:
