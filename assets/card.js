@@ -151,6 +151,7 @@
       sentence && !isOld
         ? h("p", { class: `verdict ${kind}` }, icon({ good: "check", bad: "clock", none: "minus" }[kind]), sentence)
         : null,
+      clip.has_video && !clip.has_audio && !isOld ? h("p", { class: "verdict none" }, icon("minus"), "No sound.") : null,
       kind === "bad" && clip.id ? fixButton(clip) : null,
       wave && clip.has_audio && clip.id && !isOld ? waveform(clip) : null,
       isOld ? h("p", { class: "hint" }, "This clip was made before it could be measured.") : parts,

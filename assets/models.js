@@ -34,8 +34,10 @@
     return h(
       "dl",
       { class: "model-facts" },
-      fact("Download", size(model.download_bytes)),
+      fact("Download", model.download_bytes ? size(model.download_bytes) : "Size not known"),
       fact("Licence", model.licence),
+      fact("Makes", `Picture${model.is_silent ? ", no sound" : " and sound"}`),
+      model.begins_with.includes("words") ? null : fact("Needs", "A first frame"),
       state?.needs_bytes ? fact("Memory", size(state.needs_bytes)) : null,
       state ? fact("Weights", BITS[state.quantization] ?? "Chosen when loaded") : null,
     );

@@ -56,7 +56,7 @@ from pipelines.optimize.plan import Plan
 from pipelines.optimize.tiling import Decoding, Part, decode_tile
 from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue, ModelSpec
-from pipelines.stages import in_one_stage, in_two_stages, shape_in
+from pipelines.stages import called, in_one_stage, in_two_stages, shape_in
 from pipelines.version import code_version as code_version
 
 _log = logging.getLogger(__name__)
@@ -87,6 +87,14 @@ def text_to_clip(request: GenerationRequest, weights: str, path: Path, upscaler:
         path=path,
     )
     return graph
+
+
+def called_clip(request: GenerationRequest, model: Any, path: Path) -> dict[str, Node]:
+    """The graph of one clip by the pipeline of a family (``models.called.CalledModel``); its target is ``"mux"``."""
+    graph = called(request, model.spec.call, model.sha256)
+    streams = {name: Wire(node=name) if name in graph else None for name in ("frames", "sound")}
+    mux = Mux(**streams, request=request, weights=model.sha256, code_version=code_version(), path=path)
+    return graph | {"mux": mux}
 
 
 def _upscale(request: GenerationRequest, upscaler: Weights) -> Upscale:
@@ -139,7 +147,8 @@ class Engine:
             if self._group:
                 self._group.close()
             devices, layout, reader = self._devices.names(), self._devices.layout(), self._devices.reader()
-            alone = len(devices) == 1 and reader is None
+            # A family's pipeline runs on the first device alone.
+            alone = (len(devices) == 1 and reader is None) or spec.call is not None
             # The others load while this one does.
             parts = layout.tensor if layout else 1
             self._group = None if alone else Group(spec, devices, parts, reader, key[1])
@@ -309,7 +318,7 @@ class Engine:
         """How sparingly to begin: as it had to be done before for less, or as what is free now suggests."""
         if _pixels(request) >= self._ran_short.get(request.model, math.inf):
             return SPARING
-        if self._gauge is None or not isinstance(request, GenerationRequest):
+        if self._gauge is None or not isinstance(request, GenerationRequest) or self.spec(request.model).call is not None:
             return PLENTY
         return thrift_for(self._memory(request.model).predict(self._work(request)), self._gauge.free())
 
@@ -331,6 +340,9 @@ class Engine:
 
     def _generate(self, request: GenerationRequest, path: Path) -> Generator[Event, None, None]:
         model = self.model(request.model)
+        if model.spec.call is not None:
+            yield from self._finish(called_clip(request, model, path), request, path, _Maker(model.sha256, model.sample_rate))
+            return
         graph = text_to_clip(request, model.sha256, path, self._upscaler(request))
         if not self.thrift.previews:
             graph |= {

@@ -11,10 +11,21 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import log
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipelines.contract import MAX_SEED, ClipRequest, EditRequest, ImportRequest, InvalidRequest, ModelNotFound, Quantization
+from pipelines.contract import (
+    MAX_SEED,
+    ClipRequest,
+    EditRequest,
+    ImportRequest,
+    InvalidRequest,
+    Modality,
+    ModelNotFound,
+    Quantization,
+)
+from pipelines.family import Call, check_call, families, told_by
 from pipelines.optimize.plan import Record
 from pipelines.prompting.timeline import timeline_of
 from pipelines.vocabulary import Unknown, Vocabulary
@@ -67,6 +78,8 @@ class ModelSpec:
     knows; ``None`` is a model that takes any. ``text_quantization`` is for its text encoder. With ``has_latent_upsampler`` its
     folder holds the net of that name, which makes latents twice as wide and high. ``held_as`` says how its files themselves are
     quantized; ``None`` is not at all. ``transformer`` is a single file that takes the place of the source's; empty is none.
+    ``call`` is how diffusers' own pipeline runs it; ``None`` is the studio's loop. ``sizes`` are the only heights and widths of
+    its clips; empty is any on the grid.
     """
 
     id: str
@@ -98,6 +111,30 @@ class ModelSpec:
     text_quantization: Quantization = Quantization.AUTO
     held_as: Record | None = None
     transformer: str = ""
+    call: Call | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
+
+    def takes(self, name: str) -> bool:
+        """Whether the request's field ``name`` does anything with this model."""
+        if name == "upscale":
+            return len(self.upscale_factors) > 1
+        if name in ("stages", "refine_sigmas"):
+            return len(self.stages) > 1
+        if name in ("stg_scale", "audio_stg_scale"):
+            return bool(self.stg_blocks)
+        return self.call is None or self.call.takes(name)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether its clips have no sound."""
+        return self.call is not None and not self.call.has_audio
+
+    @property
+    def begins_with(self) -> tuple[str, ...]:
+        """What a clip can begin with: words alone, a first frame."""
+        if self.call is None:
+            return ("words", "first_frame")
+        return (*(["words"] if self.call.text else []), *(["first_frame"] if self.call.image else []))
 
     @property
     def upscale_factors(self) -> tuple[int, ...]:
@@ -127,6 +164,12 @@ class ModelSpec:
         """The frame count on this model's grid that is closest to ``num_frames``."""
         steps = max(0, round((num_frames - 1) / self.frame_multiple))
         return min(steps, (self.max_frames - 1) // self.frame_multiple) * self.frame_multiple + 1
+
+    def nearest_size(self, height: int, width: int) -> tuple[int, int]:
+        """The one of ``sizes`` whose shape, and then whose area, is closest."""
+        return min(
+            self.sizes, key=lambda size: (abs(log(size[0] / size[1] * width / height)), abs(size[0] * size[1] - height * width))
+        )
 
     def nearest_side(self, pixels: int, stages: int = 1) -> int:
         """The height or width on this model's grid that is closest to ``pixels``; the first of two stages has half of it."""
@@ -204,10 +247,13 @@ def advice_in(folder: Path) -> dict[str, Any]:
 
 
 def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
-    """A spec for an LTX-2-class model in a local diffusers folder, its grid read from the components' configs.
+    """A spec for a model in a local diffusers folder, LTX-2-class or of a family, its grid read from the components' configs.
 
     Raises ``ModelNotFound`` when the folder is not such a model.
     """
+    told = told_by(model_id, folder)
+    if told is not None:
+        return replace(ModelSpec(**told), **changes)
     try:
         vae = json.loads((folder / "vae" / "config.json").read_text())
         transformer = json.loads((folder / "transformer" / "config.json").read_text())
@@ -219,7 +265,8 @@ def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
         raise ModelNotFound(f"model {model_id}: {folder} is not a diffusers model folder ({error}).", field="model") from None
     if index.get("_class_name") != "LTX2Pipeline":
         raise ModelNotFound(
-            f"model {model_id}: {folder} holds a {index.get('_class_name')}; only LTX2Pipeline folders can be loaded.",
+            f"model {model_id}: {folder} holds a {index.get('_class_name')}, which is not among the families that can be loaded: "
+            f"LTX-2, {', '.join(each.title for each in families())}.",
             field="model",
         )
     weights = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
@@ -281,6 +328,7 @@ def published_models() -> tuple[ModelSpec, ...]:
             source="Lightricks/LTX-2.3-Distilled",
             defaults=distilled,
         ),
+        *(spec for family in families() for spec in family.releases()),
     )
 
 
@@ -350,6 +398,8 @@ class ModelCatalogue:
             defaults.pop("sigmas", None)  # a person who asks for steps does not want the model's fixed schedule
         if request.seed is None:
             defaults["seed"] = secrets.randbelow(MAX_SEED + 1)
+        if spec.is_silent and "modality" not in request.model_fields_set:
+            defaults["modality"] = Modality.VIDEO
         full = request.model_copy(update=defaults)
         _check_stages(full, spec)
         if full.stages == 1:
@@ -380,6 +430,14 @@ def _check_grid(request: ClipRequest, spec: ModelSpec) -> None:
                 f"{stages * spec.min_side} to {spec.max_side} pixels{' in two stages' if stages == 2 else ''}: use {side}.",
                 field=name,
             )
+    if spec.sizes and (request.height, request.width) not in spec.sizes:
+        assert request.height and request.width
+        height, width = spec.nearest_size(request.height, request.width)
+        raise InvalidRequest(
+            f"height is {request.height} and width {request.width}; {spec.title} makes clips of certain sizes only: "
+            f"use {height} and {width}.",
+            field="height",
+        )
     if request.num_frames != spec.nearest_num_frames(request.num_frames):
         raise InvalidRequest(
             f"num_frames is {request.num_frames}; {spec.title} makes {spec.frame_multiple}k+1 frames up to {spec.max_frames}: "
@@ -408,3 +466,5 @@ def _check(request: ClipRequest, spec: ModelSpec) -> None:
     for name in ("stg_scale", "audio_stg_scale"):
         if getattr(request, name) > 0 and not spec.stg_blocks:
             raise InvalidRequest(f"{name} is above 0, but {spec.title} has no perturbed attention: use 0.", field=name)
+    if spec.call is not None and not isinstance(request, EditRequest):
+        check_call(request, spec)

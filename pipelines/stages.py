@@ -1,12 +1,15 @@
-"""The part of a clip's graph that denoises it, in one stage or in two; its target is always ``"denoise"``."""
+"""The part of a clip's graph that a model makes: denoised in one stage or in two, or by a call of a family's pipeline."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pipelines.contract import MAX_SEED, GenerationRequest, Modality
+from pipelines.family import Call
 from pipelines.graph import Node, Wire
 from pipelines.nodes.denoise import Denoise
+from pipelines.nodes.diffusers_call import DiffusersCall
+from pipelines.nodes.edit_media import Stream
 from pipelines.nodes.encode_frame import EncodeFrame
 from pipelines.nodes.encode_prompt import EncodePrompt
 from pipelines.nodes.encode_timeline import encoder_of
@@ -18,16 +21,35 @@ def shape_in(request: GenerationRequest) -> dict[str, Any]:
     return request.model_dump(include={"height", "width", "num_frames", "frame_rate"})
 
 
+def called(request: GenerationRequest, call: Call, weights: str) -> dict[str, Node]:
+    """A whole clip by the pipeline of a family; its streams are ``"frames"`` and, where there is sound, ``"sound"``."""
+    graph: dict[str, Node] = {
+        "call": DiffusersCall(
+            model=request.model,
+            weights=weights,
+            arguments=call.arguments_of(request),
+            seed=request.seed,
+            first_frame=request.first_frame,
+            **shape_in(request),
+        )
+    }
+    if request.modality != Modality.AUDIO:
+        graph["frames"] = Stream(media=Wire(node="call"), name="frames")
+    if request.modality != Modality.VIDEO:
+        graph["sound"] = Stream(media=Wire(node="call"), name="sound")
+    return graph
+
+
 def in_one_stage(request: GenerationRequest, weights: str) -> dict[str, Node]:
-    """From noise to a clip of the request's size; ``weights`` is the model's hash."""
+    """From noise to a clip of the request's size; its target is ``"denoise"``. ``weights`` is the model's hash."""
     return _stage(request, weights, shape_in(request))
 
 
 def in_two_stages(request: GenerationRequest, weights: str) -> dict[str, Node]:
     """From noise to half the height and width; those latents enlarged, noised a part of the way, and refined in a few steps.
 
-    As LTX-2 is released (Lightricks' two-stage pipelines). The second stage draws noise of its own: that of the first is in
-    what it begins from.
+    Its target is ``"denoise"``. As LTX-2 is released (Lightricks' two-stage pipelines). The second stage draws noise of its own:
+    that of the first is in what it begins from.
     """
     assert request.height and request.width and request.seed is not None
     assert request.refine_sigmas and request.num_inference_steps

@@ -148,6 +148,8 @@ def _checked(file: Path, model: str) -> Any:
     spec = settings_with().catalogue.get(model)
     if not spec.is_local:
         raise InvalidRequest(f"model {model} is not on this machine; LoRAs are checked against installed models.", field="model")
+    if not spec.takes("loras"):
+        raise InvalidRequest(f"model {model} takes no LoRAs here; name an LTX-2 model.", field="model")
     return read_lora(file, linear_layers(Path(spec.source)))
 
 

@@ -45,6 +45,8 @@ def show(model: Model, as_json: AsJson = False) -> None:
             card = _card(spec, studio.state(spec.id))
         names = ("title", "description", "licence", "source", "transformer", "state", "folder", "missing")
         rows = [(name, ", ".join(card[name]) if name == "missing" else str(card[name] or "")) for name in names]
+        begins = " or ".join(name.replace("_", " ") for name in spec.begins_with)
+        rows += [("makes", f"picture{'' if spec.is_silent else ' and sound'}, from {begins}")]
         rows += [("download", _gb(card["download_bytes"])), ("fits", _fits(card)), ("memory", card["memory"])]
         answer(card, as_json, lambda: table(("what", "value"), rows, ""))
 
@@ -177,7 +179,7 @@ def _followed(look: Callable[[], dict[str, Any]], quiet: bool) -> dict[str, Any]
 def _card(spec: Any, state: dict[str, Any]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(spec), "sha256": dict(spec.sha256), "is_local": spec.is_local} | state
+    return {**asdict(spec), "sha256": dict(spec.sha256), "is_local": spec.is_local, "is_silent": spec.is_silent} | state
 
 
 def _fits(card: dict[str, Any]) -> str:
@@ -185,4 +187,4 @@ def _fits(card: dict[str, Any]) -> str:
 
 
 def _gb(size: int) -> str:
-    return f"{size / 1e9:.3g} GB"
+    return f"{size / 1e9:.3g} GB" if size else "not known"

@@ -66,9 +66,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) -> N
         typer.echo(nothing)
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    shown = Table(*head, box=None, pad_edge=False)
+    first, *others = head  # what a row is called by: it is copied from here, so it stays whole
+    shown = Table(Column(first, no_wrap=True), *others, box=None, pad_edge=False)
     for row in rows:
         shown.add_row(*row)
     Console(highlight=False, markup=False).print(shown)

@@ -38,7 +38,12 @@ def planned(request: EditRequest, shapes: list[Shape], catalogue: ModelCatalogue
 
     ``shapes`` are those of ``request.clips()``, in that order.
     """
-    plan = plan_edit(request.edit, shapes[0], catalogue.get(request.model), *shapes[1:])
+    spec = catalogue.get(request.model)
+    plan = plan_edit(request.edit, shapes[0], spec, *shapes[1:])
+    if plan.window is not None and spec.call is not None:
+        raise InvalidRequest(
+            f"model is {spec.id}, and {spec.title} makes whole clips only: choose an LTX-2 model for this edit.", field="model"
+        )
     shape = plan.shape
     measures = {name: getattr(shape, name) for name in ("height", "width", "num_frames", "frame_rate", "modality")}
     return request.model_copy(update={**measures, "upscale": 1}), plan

@@ -43,6 +43,11 @@ def written(model: str, out: Path, plan: Plan) -> dict[str, Any]:
     spec = spec_from_folder(Path(model).name, Path(model)) if Path(model).is_dir() else ModelCatalogue.with_folders({}).get(model)
     if not spec.is_local:
         raise InvalidRequest(f"model {model} is not a folder on this machine; give the path of a copy.", field="model")
+    if spec.call is not None:
+        raise InvalidRequest(
+            f"model {model} is no LTX-2 model; weights of others are quantized only as they are loaded: set quantization.",
+            field="model",
+        )
     if spec.held_as is not None:
         raise InvalidRequest(
             f"model {model} holds quantized weights already; give the folder that it was made of.", field="model"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -146,6 +147,8 @@ def widths_of(spec: ModelSpec, device: str) -> Widths:
     """The numbers of ``spec`` on a kind of device (``cpu`` computes in float32)."""
     element = 4 if device == "cpu" or spec.dtype == "float32" else 2
     if spec.is_local:
+        if spec.call is not None:
+            return Widths(**_weighed(Path(spec.source), None, element))
         return _read(Path(spec.source), Path(spec.transformer) if spec.transformer else None, element)
     whole = spec.memory_bytes * element // 2
     return Widths(whole, element, _reckoned_savings(whole, element))
@@ -168,15 +171,8 @@ def _read(folder: Path, file: Path | None, element: int) -> Widths:
     transformer, vae, audio, vocoder = (json.loads((folder / name / "config.json").read_text()) for name in names)
     own = folder / _UPSAMPLER
     upsampler = json.loads((own / "config.json").read_text()) if (own / "config.json").is_file() else {}
-    weights = {True: _weights(folder, True), False: _weights(folder, False, file)}
     return Widths(
-        weights_bytes=_bytes([*weights[True], *weights[False]], element, Quantization.NONE),
-        element_bytes=element,
-        saved_bytes={
-            (mode, text): _bytes(found, element, Quantization.NONE) - _bytes(found, element, mode)
-            for text, found in weights.items()
-            for mode in Quantization
-        },
+        **_weighed(folder, file, element),
         video_width=transformer["num_attention_heads"] * transformer["attention_head_dim"],
         audio_width=transformer["audio_num_attention_heads"] * transformer["audio_attention_head_dim"],
         decoder_features=min(vae["decoder_block_out_channels"]) / vae["patch_size"] ** 2,
@@ -189,8 +185,22 @@ def _read(folder: Path, file: Path | None, element: int) -> Widths:
     )
 
 
+def _weighed(folder: Path, file: Path | None, element: int) -> dict[str, Any]:
+    """What ``Widths`` says of the weights in a folder, whatever their network is; a ``file`` takes its transformer's place."""
+    weights = {True: _weights(folder, True), False: _weights(folder, False, file)}
+    return {
+        "weights_bytes": _bytes([*weights[True], *weights[False]], element, Quantization.NONE),
+        "element_bytes": element,
+        "saved_bytes": {
+            (mode, text): _bytes(found, element, Quantization.NONE) - _bytes(found, element, mode)
+            for text, found in weights.items()
+            for mode in Quantization
+        },
+    }
+
+
 _UPSAMPLER = "latent_upsampler"
-_TEXT_PARTS = ("text_encoder", "connectors")
+_TEXT_PARTS = ("text_encoder", "text_encoder_2", "connectors")
 _TEXT_SHARE, _LARGE_LAYERS = 12 / 34, 0.97
 """Of LTX-2's parameters: those that read texts, and of either part those that a mode changes."""
 

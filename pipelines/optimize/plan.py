@@ -18,8 +18,9 @@ GROUP = 32
 _RECIPE = 1
 """Counts up when the same mode would give other numbers."""
 _LAYERS = re.compile(
-    r"(^|\.)(transformer_blocks|layers)\.\d+\.(.+\.)?"
-    r"(to_[qkv]|to_out\.0|net\.0\.proj|net\.2|[qkvo]_proj|gate_proj|up_proj|down_proj)\.weight$"
+    r"(^|\.)(((video|audio)_text_|visual_)?transformer_blocks|blocks|layers|block)\.\d+\.(.+\.)?"
+    r"(to_[qkv]|to_out\.0|net\.0\.proj|net\.2|[qkvo]_proj|gate_proj|up_proj|down_proj"
+    r"|add_[qkv]_proj|to_add_out|to_query|to_key|to_value|attention\.out_layer|SelfAttention\.[qkvo]|wi_[01])\.weight$"
 )
 _ROOM = 0.85
 """Weights may take this share of the memory there is; activations need the rest."""

@@ -61,6 +61,8 @@ def base_of(task: LoraTask, catalogue: ModelCatalogue) -> LTX2Model:
     spec = catalogue.get(task.base)
     if not spec.is_local:
         raise InvalidRequest(f"base {task.base} is not on this machine; LoRAs are trained on installed models.", field="base")
+    if spec.call is not None:
+        raise InvalidRequest(f"base {task.base} is no LTX-2 model; LoRAs are trained on those.", field="base")
     device = task.device if task.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     return load(spec, torch.device(device))
 

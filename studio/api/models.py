@@ -58,6 +58,10 @@ class ModelCard(BaseModel):
     """How many times as wide and high its clips can be made."""
     stages: tuple[int, ...]
     """In how many stages its clips can be denoised."""
+    is_silent: bool
+    """Whether its clips have no sound."""
+    begins_with: tuple[str, ...]
+    """What a clip can begin with: ``words``, ``first_frame``."""
     has_vocabulary: bool
     """Whether it knows certain words only: ``/models/{id}/words`` lists them."""
     download_bytes: int

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines.contract import GenerationRequest, Quantization
+from pipelines.contract import GenerationRequest, InvalidRequest, Quantization
 from pipelines.optimize.gauge import free_bytes, resident_bytes
 from pipelines.optimize.memory import Measured, MemoryModel, Prediction, Work, cheapest_change, plan_of, widths_of
 from pipelines.optimize.plan import Plan
@@ -44,6 +44,8 @@ class ForecastService:
         """The forecast of ``request``, completed by its model's defaults. Raises ``InvalidRequest`` or ``ModelNotFound``."""
         full = self._catalogue.complete(request)
         spec = self._catalogue.get(full.model)
+        if spec.call is not None:
+            raise InvalidRequest(f"model is {spec.id}, of whose clips nobody can tell yet what memory they take.", field="model")
         with self._database.read() as connection:
             device = self._device(memory.latest_device(connection))
             rows = memory.latest(connection, device, spec.id)

@@ -190,7 +190,7 @@ class LoraService:
         models: _Words = []
         refusal: InvalidRequest | None = None
         for spec in self._catalogue:
-            if not spec.is_local:
+            if not spec.is_local or not spec.takes("loras"):
                 continue
             try:
                 found = read_lora(path, linear_layers(Path(spec.source)))

@@ -83,7 +83,7 @@ class ModelService:
             fits=None if told is None else told.fits,
             quantization=_held(spec, told),
             is_removable=not (spec.is_local or spec.transformer) and found.folder is not None,
-            memory="What it needs can be told once its files are whole." if told is None else _memory(spec, told),
+            memory=_unknown(spec) if told is None else _memory(spec, told),
         )
 
     def default(self) -> DefaultModel:
@@ -112,8 +112,10 @@ class ModelService:
         return self.default()
 
     def _forecast(self, spec: ModelSpec, found: Installed) -> MemoryForecast | None:
-        """Of a clip with the model's own settings; none for a folder of its owner's that lacks what would have to be read."""
-        if spec.is_local and found.missing:
+        """Of a clip with the model's own settings; none for a family that diffusers runs, and for a folder of its owner's that
+        lacks what would have to be read.
+        """
+        if spec.call is not None or (spec.is_local and found.missing):
             return None
         return self._forecasts.of(GenerationRequest(prompt="-", model=spec.id))
 
@@ -122,6 +124,15 @@ def _held(spec: ModelSpec, told: MemoryForecast | None) -> Quantization | None:
     if spec.held_as is not None:
         return spec.held_as.quantization
     return None if told is None else told.quantization
+
+
+def _unknown(spec: ModelSpec) -> str:
+    if spec.call is None:
+        return "What it needs can be told once its files are whole."
+    if not spec.memory_bytes:
+        return "What its weights take is not known before they are here, nor what a clip takes beyond them."
+    weights = f"files hold {_gb(spec.download_bytes)} of weights" if spec.is_local else f"weights take {_gb(spec.memory_bytes)}"
+    return f"Its {weights}{'' if spec.is_local else ' in 16 bits'}; what a clip takes beyond them cannot be told beforehand."
 
 
 def _memory(spec: ModelSpec, told: MemoryForecast) -> str:

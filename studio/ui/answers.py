@@ -10,9 +10,9 @@ from pipelines.contract import GenerationRequest, StudioError, parse_request
 from pipelines.registry import ModelSpec
 from studio.owners import owner_of
 from studio.studio import Studio
-from studio.ui.form import NAMES, Values, body_of, defaults_of, duration_grid, request_of, sizes_of, values_of
+from studio.ui.form import ADVANCED, NAMES, Values, body_of, defaults_of, duration_grid, request_of, sizes_of, values_of
 
-MODEL_BOUND = ("stg_scale", "audio_stg_scale", "upscale", "stages", "refine_sigmas")
+MODEL_BOUND = ("modality", "loras", "first_frame", *ADVANCED)
 """Settings that some models cannot use; the page leaves them out for those."""
 LESSENED = ("size", "duration", "upscale")
 """Settings that a clip which does not fit into the memory can be made smaller by."""
@@ -103,15 +103,10 @@ def first_model(studio: Studio) -> ModelSpec:
     return studio.catalogue.get(studio.models.default().model)
 
 
-def is_offered(name: str, spec: ModelSpec) -> bool:
-    """Structure guidance is offered only by models that have perturbed attention, enlarging and two stages by those with a net
-    for it.
-    """
-    if name == "upscale":
-        return len(spec.upscale_factors) > 1
-    if name in ("stages", "refine_sigmas"):
-        return len(spec.stages) > 1
-    return name not in MODEL_BOUND or bool(spec.stg_blocks)
+def visibility(name: str, spec: ModelSpec) -> bool | str:
+    """Whether the form shows ``name`` for a model; what a script draws is hidden and not taken away."""
+    absent = "hidden" if name in ("loras", "first_frame") else False
+    return True if spec.takes(name) else absent
 
 
 def _updates(values: Values, spec: ModelSpec) -> list[Any]:
@@ -135,7 +130,7 @@ def _bounds(spec: ModelSpec, frame_rate: float) -> dict[str, Any]:
     """What the model makes possible, for the components that depend on it; their values stay."""
     shortest, longest, step = duration_grid(spec, frame_rate)
     grid = gr.update(minimum=shortest, maximum=longest, step=step, info=duration_note(spec, frame_rate))
-    shown = {name: gr.update(visible=is_offered(name, spec)) for name in MODEL_BOUND}
+    shown = {name: gr.update(visible=visibility(name, spec)) for name in MODEL_BOUND}
     model = gr.update(info=spec.description)
     return {"model": model, "size": gr.update(choices=sizes_of(spec)), "duration": grid, **shown}
 
@@ -152,7 +147,10 @@ def duration_note(spec: ModelSpec, frame_rate: float) -> str:
 
 def model_label(spec: ModelSpec) -> str:
     """The model's title, and what it costs to have it where it is not on this machine yet."""
-    return spec.title if spec.is_local else f"{spec.title}  ·  {spec.download_bytes / 1e9:.0f} GB download"
+    if spec.is_local:
+        return spec.title
+    size = f"{spec.download_bytes / 1e9:.0f} GB" if spec.download_bytes else "a large"
+    return f"{spec.title}  ·  {size} download"
 
 
 def samples_of(spec: ModelSpec) -> dict[str, Any]:

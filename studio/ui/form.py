@@ -47,21 +47,24 @@ def request_of(values: Values, catalogue: ModelCatalogue) -> GenerationRequest:
 
 
 def body_of(values: Values, catalogue: ModelCatalogue) -> dict[str, Any]:
-    """The fields of that request, not judged yet: a prompt may be missing. Raises ``StudioError`` for what cannot be read."""
+    """The fields of that request, not judged yet: a prompt may be missing. Raises ``StudioError`` for what cannot be read.
+
+    What the model has no use for stays in the form, where it is hidden, for the next model that is chosen.
+    """
     spec = catalogue.get(str(values["model"] or ""))
     height, width = _height_width(values["size"], spec)
     body: dict[str, Any] = {
         "prompt": values["prompt"] or "",
         "original_prompt": values["original_prompt"] or None,
-        "loras": values["loras"] or [],
+        "loras": values["loras"] or [] if spec.takes("loras") else [],
         "model": spec.id,
-        "modality": values["modality"],
-        "first_frame": values["first_frame"] or None,
+        "modality": Modality.VIDEO.value if spec.is_silent else values["modality"],
+        "first_frame": values["first_frame"] or None if spec.takes("first_frame") else None,
         "height": height,
         "width": width,
         "seed": values["seed"] if values["seed_lock"] else None,
     }
-    body |= {name: read(name, values[name]) for name in ADVANCED if values[name] is not None}
+    body |= {name: read(name, values[name]) for name in ADVANCED if values[name] is not None and spec.takes(name)}
     frame_rate = body.get("frame_rate") or spec.defaults.frame_rate
     if values["duration"] is not None:
         body["num_frames"] = spec.nearest_num_frames(round(float(values["duration"]) * frame_rate))
@@ -73,6 +76,12 @@ def sizes_of(spec: ModelSpec) -> list[tuple[str, str]]:
     own = spec.defaults
     area = own.height * own.width
     found: dict[str, str] = {}
+    if spec.sizes:
+        _offer(found, spec, (own.width, own.height), "")
+        for _, wide, high in _SHAPES:
+            height, width = spec.nearest_size(high, wide)
+            _offer(found, spec, (width, height), "")
+        return [(label, value) for value, label in found.items()]
     for name, wide, high in (("", own.width, own.height), *_SHAPES):
         unit = (area / (wide * high)) ** 0.5
         _offer(found, spec, (round(wide * unit), round(high * unit)), name)

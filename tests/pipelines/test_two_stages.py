@@ -26,7 +26,6 @@ from pipelines.optimize.memory import MemoryModel, Work, changes_of, widths_of
 from pipelines.registry import REFINE_SIGMAS, Defaults, ModelCatalogue, published_models, spec_from_folder
 from pipelines.sampling import begun, noise, schedule
 from pipelines.stages import in_two_stages
-from studio.ui.answers import is_offered
 
 GATE = 1e-4
 DEFAULTS = Defaults(height=128, width=128, num_frames=9, frame_rate=12.0, num_inference_steps=4)
@@ -146,7 +145,7 @@ def test_a_first_frame_holds_in_both_stages(engine, two_stages, tmp_path):
 def test_only_a_model_with_a_latent_upsampler_takes_two_stages(two_stages, catalogue, folder, tmp_path):
     pocket, twin_spec = published_models()[0], two_stages.get("twin")
     for name in ("stages", "refine_sigmas"):
-        assert is_offered(name, twin_spec) and not is_offered(name, pocket)
+        assert twin_spec.takes(name) and not pocket.takes(name)
     assert twin_spec.stages == (1, 2) and pocket.stages == catalogue.get("twin").stages == (1,)
     with pytest.raises(InvalidRequest, match=r"stages is 2, but Pocket has no latent upsampler: use 1\.") as refused:
         ModelCatalogue.with_folders({}).complete(GenerationRequest(prompt="a dog", stages=2))

@@ -165,7 +165,7 @@ def _parts(spec: ModelSpec, dtype: torch.dtype, wanted: tuple[str, ...], revisio
         ) from error
     except (OSError, ValueError) as error:
         _log.warning("%s could not be loaded: %s", spec.source, error)
-        raise ModelNotFound(_absent(spec), field="model") from error
+        raise ModelNotFound(absent(spec), field="model") from error
 
 
 def _library(spec: ModelSpec) -> str:
@@ -266,7 +266,8 @@ def _text_fingerprint(spec: ModelSpec, folder: Path) -> str:
     return name_of({str(file.relative_to(folder)): digest(file) for file in _text_files(folder)})
 
 
-def _absent(spec: ModelSpec) -> str:
+def absent(spec: ModelSpec) -> str:
+    """What people are told of a model that could not be loaded."""
     if spec.is_local:
         return f"{spec.title}: {spec.source} could not be loaded; install the model again (the log says what was wrong with it)."
     size = f"{spec.download_bytes / 1e9:.0f} GB" if spec.download_bytes else "unknown size"

@@ -10,7 +10,7 @@ import gradio as gr
 
 from pipelines.registry import ModelSpec
 from studio.studio import Studio
-from studio.ui.answers import LESSENED, MODEL_BOUND, Answers, duration_note, first_model, is_offered, model_label, samples_of
+from studio.ui.answers import LESSENED, MODEL_BOUND, Answers, duration_note, first_model, model_label, samples_of, visibility
 from studio.ui.fields import component_for, explanation_of, title_of, varied_fields
 from studio.ui.form import ADVANCED, MODALITIES, NAMES, Values, defaults_of, duration_grid, sizes_of
 from studio.ui.theme import ASSETS
@@ -180,7 +180,7 @@ def _memory() -> gr.HTML:
 def _grid(studio: Studio) -> gr.HTML:
     """Where the page offers grids, with what can be varied and what of it some models cannot use."""
     varied = varied_fields()
-    lacks = {spec.id: [each["field"] for each in varied if not is_offered(each["field"], spec)] for spec in studio.catalogue}
+    lacks = {spec.id: [each["field"] for each in varied if not spec.takes(each["field"])] for spec in studio.catalogue}
     told = {"varied": varied, "lacks": lacks}
     return gr.HTML(
         None,
@@ -285,4 +285,4 @@ def _settings(studio: Studio, start: Values, spec: ModelSpec) -> dict[str, gr.co
 
 
 def _advanced(name: str, start: Values, spec: ModelSpec) -> gr.components.Component:
-    return component_for(name, value=start[name], visible=is_offered(name, spec))
+    return component_for(name, value=start[name], visible=visibility(name, spec))

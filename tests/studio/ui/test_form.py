@@ -8,10 +8,16 @@ import pytest
 
 from pipelines.contract import GenerationRequest, InvalidRequest, ModelNotFound
 from pipelines.registry import ModelCatalogue, published_models
+from studio.ui.answers import MODEL_BOUND, visibility
 from studio.ui.fields import advanced_fields, choices_of, component_for, explanation_of, title_of
 from studio.ui.form import ADVANCED, NAMES, defaults_of, duration_grid, request_of, sizes_of, values_of
 
 MODELS = [spec.id for spec in published_models()]
+
+
+def _needed(catalogue: ModelCatalogue, model: str) -> dict[str, str]:
+    """A first frame for the models that cannot begin without one."""
+    return {} if "words" in catalogue.get(model).begins_with else {"first_frame": "sha256:" + "0a" * 32}
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +27,11 @@ def catalogue() -> ModelCatalogue:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_an_untouched_form_asks_for_what_the_model_recommends(catalogue: ModelCatalogue, model: str) -> None:
-    values = defaults_of(catalogue.get(model)) | {"prompt": "a bell", "seed": 5, "seed_lock": True}
+    first = _needed(catalogue, model)
+    values = defaults_of(catalogue.get(model)) | {"prompt": "a bell", "seed": 5, "seed_lock": True} | first
     assert set(values) == set(NAMES)
     asked = catalogue.complete(request_of(values, catalogue))
-    assert asked == catalogue.complete(GenerationRequest(prompt="a bell", model=model, seed=5))
+    assert asked == catalogue.complete(GenerationRequest(prompt="a bell", model=model, seed=5, **first))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -32,6 +39,7 @@ def test_an_untouched_form_asks_for_what_the_model_recommends(catalogue: ModelCa
 def test_a_request_comes_back_unchanged_through_the_form(catalogue: ModelCatalogue, model: str, steps: int) -> None:
     spec = catalogue.get(model)
     changes: dict[str, Any] = {"num_frames": spec.frame_multiple * steps + 1, "width": spec.nearest_side(10_000), "crf": 30}
+    changes |= dict(zip(("height", "width"), spec.sizes[0], strict=True)) if spec.sizes else {}
     changes |= {
         "negative_prompt": "rain",
         "modality": "video",
@@ -41,8 +49,20 @@ def test_a_request_comes_back_unchanged_through_the_form(catalogue: ModelCatalog
     }
     changes |= {"first_frame": "sha256:" + "0a" * 32, "frame_rate": 23.976}
     changes |= {"loras": [{"lora": "lora:" + "0b" * 32, "weight": -0.5, "audio": 0.0, "start": 0.25}]}
+    changes = {name: value for name, value in changes.items() if spec.takes(name) or name == "modality"}
     request = catalogue.complete(GenerationRequest(prompt="a bell\nand a drum", model=model, **changes))
     assert catalogue.complete(request_of(values_of(request, catalogue), catalogue)) == request
+
+
+def test_what_a_model_has_no_use_for_stays_in_the_form_and_out_of_the_request(catalogue: ModelCatalogue) -> None:
+    written = {"loras": [{"lora": "lora:" + "0b" * 32}], "first_frame": "sha256:" + "0a" * 32, "stg_scale": 2.0, "effort": "fast"}
+    values = defaults_of(catalogue.get("wan-2.1-1.3b")) | {"prompt": "a bell", "modality": "video_and_audio"} | written
+    request = catalogue.complete(request_of(values, catalogue))
+    assert request.modality == "video" and not request.loras and request.first_frame is None and request.stg_scale == 0
+    hidden = {name for name in MODEL_BOUND if visibility(name, catalogue.get("wan-2.1-1.3b")) is not True}
+    assert {"loras", "modality", "first_frame", "effort", "sigmas", "modality_scale", "audio_bitrate_kbps"} < hidden
+    assert not {"guidance_scale", "num_inference_steps", "negative_prompt", "frame_rate", "crf", "quantization"} & hidden
+    assert visibility("first_frame", catalogue.get("wan-2.2-5b")) is True
 
 
 def test_without_the_lock_the_seed_is_left_to_chance(catalogue: ModelCatalogue) -> None:
@@ -89,7 +109,7 @@ def test_a_size_is_read_as_people_write_it(catalogue: ModelCatalogue, text: str)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_offered_size_and_duration_can_be_made(catalogue: ModelCatalogue, model: str) -> None:
     spec = catalogue.get(model)
-    own = defaults_of(spec) | {"prompt": "a bell"}
+    own = defaults_of(spec) | {"prompt": "a bell"} | _needed(catalogue, model)
     assert len(sizes_of(spec)) >= 3
     for _, size in sizes_of(spec):
         catalogue.complete(request_of(own | {"size": size}, catalogue))

@@ -1,0 +1,150 @@
+"""Families of models that run through diffusers' own pipelines: what each can do, and how its pipeline is called. No torch.
+
+LTX-2 has a loop of the studio's own. Every other family is a folder in ``pipelines/models`` and a line in ``FAMILIES``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.contract import ClipRequest, InvalidRequest, Modality, ModelNotFound
+from pipelines.prompting.timeline import marks_of
+
+if TYPE_CHECKING:
+    from pipelines.registry import ModelSpec
+
+FAMILIES = (
+    "pipelines.models.wan.family",
+    "pipelines.models.cogvideox.family",
+    "pipelines.models.hunyuanvideo15.family",
+    "pipelines.models.skyreels.family",
+    "pipelines.models.kandinsky6.family",
+)
+"""Modules that hold a ``FAMILY`` each, in the order in which people see their models."""
+LOADER = "pipelines.models.called:load"
+
+OF_EVERY_CALL: Mapping[str, str] = {
+    name: name for name in ("prompt", "negative_prompt", "height", "width", "num_frames", "num_inference_steps", "guidance_scale")
+}
+"""What most pipelines take, by the request's own names."""
+_OUTSIDE = frozenset(
+    (
+        *("kind", "original_prompt", "model", "modality", "height", "width", "frame_rate"),
+        *("upscale", "stages", "quantization", "seed", "crf"),
+    )
+)
+"""Fields that are not for the pipeline: the studio itself does what they say."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """How a pipeline of diffusers is called.
+
+    ``text`` is the class that begins with words alone, ``image`` the one that begins with a first frame; empty where there is
+    none. ``arguments`` says which argument a field of the request becomes; ``part.setting`` is the setting of a part that can be
+    made anew, such as a guider. ``fixed`` is given with every call. ``prompt_tokens`` is the longest text that its encoder reads,
+    as its ``tokenizer`` counts. ``parts`` are loaded by another class of transformers than the folder names. ``float32`` are the
+    parts that lose too much in fewer bits.
+    """
+
+    text: str = ""
+    image: str = ""
+    arguments: Mapping[str, str] = field(default_factory=lambda: OF_EVERY_CALL)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    prompt_tokens: int = 512
+    has_audio: bool = False
+    parts: Mapping[str, str] = field(default_factory=dict)
+    float32: tuple[str, ...] = ("vae",)
+
+    def takes(self, name: str) -> bool:
+        """Whether the request's field ``name`` does anything here."""
+        if name == "first_frame":
+            return bool(self.image)
+        if name in ("modality", "audio_bitrate_kbps"):
+            return self.has_audio
+        return name in _OUTSIDE or name in self.arguments
+
+    def arguments_of(self, request: ClipRequest) -> dict[str, Any]:
+        """Of the call for a complete ``request``; the first frame and the generator come later, they are no plain values."""
+        return {**self.fixed, **{argument: getattr(request, name) for name, argument in self.arguments.items()}}
+
+
+@dataclass(frozen=True)
+class Family:
+    """One maker's models: the pipelines of a diffusers folder that are theirs, and the releases that the studio knows.
+
+    ``read`` is given a folder's ``model_index.json`` and a function that gives the configuration of a part by name; it says how
+    that model's spec differs from ``ModelSpec``'s own. Raises ``LookupError`` or ``TypeError`` for what is not such a model.
+    """
+
+    title: str
+    classes: tuple[str, ...]
+    read: Callable[[Mapping[str, Any], Callable[[str], Mapping[str, Any]]], Mapping[str, Any]]
+    releases: Callable[[], tuple[ModelSpec, ...]]
+
+
+def families() -> tuple[Family, ...]:
+    """All of them."""
+    return tuple(importlib.import_module(name).FAMILY for name in FAMILIES)
+
+
+def told_by(model_id: str, folder: Path) -> dict[str, Any] | None:
+    """The fields of ``ModelSpec`` for the model in a diffusers folder; ``None`` where no family's pipeline is named there.
+
+    Raises ``ModelNotFound`` where its configuration cannot be read.
+    """
+    try:
+        index = _config(folder / "model_index.json")
+    except (OSError, ValueError):
+        return None
+    family = next((each for each in families() if index.get("_class_name") in each.classes), None)
+    if family is None:
+        return None
+    try:
+        read = family.read(index, lambda part: _config(folder / part / "config.json"))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ModelNotFound(f"model {model_id}: {folder} is not a whole {family.title} model ({error}).", field="model") from None
+    weights = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+    silent = "" if read["call"].has_audio else ", without sound"
+    return {
+        "id": model_id,
+        "title": model_id,
+        "description": f"Local {family.title} model in {folder}{silent}",
+        "source": str(folder),
+        "loader": LOADER,
+        "licence": "see the model's folder",
+        "dtype": "bfloat16",
+        "download_bytes": weights,
+        "memory_bytes": 2 * weights,
+        **read,
+    }
+
+
+def _config(file: Path) -> dict[str, Any]:
+    """A configuration file. Raises ``OSError``, or ``ValueError`` for what is no JSON object."""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{file.name} is no JSON object")
+    return found
+
+
+def check_call(request: ClipRequest, spec: ModelSpec) -> None:
+    """Raises ``InvalidRequest`` where a complete request asks for what the model's pipeline cannot do."""
+    assert spec.call is not None
+    if not spec.call.has_audio and request.modality is not Modality.VIDEO:
+        raise InvalidRequest(f"modality is {request.modality}, but {spec.title} makes no sound: use video.", field="modality")
+    if not spec.call.text and not getattr(request, "first_frame", None):
+        raise InvalidRequest(f"first_frame is missing; {spec.title} begins with a picture: add one.", field="first_frame")
+    if marks_of(request.prompt):
+        raise InvalidRequest(
+            f"prompt says when things happen, which {spec.title} cannot follow: leave the times out.", field="prompt"
+        )
+    for name, about in type(request).model_fields.items():
+        idle = getattr(spec.defaults, name, about.default)
+        if not spec.takes(name) and name != "modality" and getattr(request, name) not in (None, idle):
+            raise InvalidRequest(f"{name} is set, but {spec.title} has no use for it: leave it out.", field=name)

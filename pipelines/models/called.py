@@ -1,0 +1,179 @@
+"""Load a model that diffusers' own pipeline runs, from a local folder or a hub id, its files checked first."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from safetensors import SafetensorError
+
+from pipelines.contract import InvalidRequest, ModelNotFound
+from pipelines.family import Call
+from pipelines.models.ltx2.load import absent, fingerprint
+from pipelines.models.prompt_cleaning import repair
+from pipelines.optimize.memory import is_shortage
+from pipelines.optimize.plan import Plan, name_of_plan, prepare
+from pipelines.optimize.quantize import weights_bytes
+from pipelines.registry import ModelSpec
+
+_log = logging.getLogger(__name__)
+_AS_IT_IS = Plan()
+_TEXT = ("text_encoder", "text_encoder_2")
+_NETWORKS = ("transformer", "transformer_2")
+_READ_APART = (*_TEXT, "image_encoder")
+"""Parts by transformers, which tells what their files lack to those who ask."""
+_ROOM = 0.85
+"""Of a GPU's free memory, what a whole model may take; with more, each part comes there only while it works."""
+
+
+@dataclass(frozen=True)
+class CalledModel:
+    """A loaded pipeline on one device; ``sha256`` names exactly these weights."""
+
+    spec: ModelSpec
+    sha256: str
+    device: torch.device
+    pipeline: Any
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of its sound; 0 where it has none."""
+        return int(getattr(self.pipeline, "audio_sample_rate", 0))
+
+    def pipeline_for(self, image: bool) -> Any:
+        """The pipeline that begins with a first frame, or with words alone."""
+        return self._from_image if image else self.pipeline
+
+    @cached_property
+    def _from_image(self) -> Any:
+        """The same parts in the class that begins with a first frame."""
+        call = self.spec.call
+        assert call is not None and call.image
+        if type(self.pipeline).__name__ == call.image:
+            return self.pipeline
+        kind = _class(call.image)
+        known = {**self.pipeline.config, **self.pipeline.components}
+        return kind(**{name: known[name] for name in inspect.signature(kind.__init__).parameters if name in known})
+
+
+def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> CalledModel:
+    """Load ``spec`` in its dtype (CPU: float32, the only one that is fast there), prepared as ``plan`` says.
+
+    Raises ``ModelNotFound`` when files are absent or damaged, ``InvalidRequest`` for a plan that cannot work here.
+    """
+    assert spec.call is not None
+    sha256 = name_of_plan(fingerprint(spec), plan)
+    own = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
+    kind = _class(spec.call.text or spec.call.image)
+    try:
+        pipeline = assembled(kind, spec.source, spec.call, dtypes_of(spec.call, own), spec.is_local)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if is_shortage(error):
+            raise
+        _log.warning("%s could not be loaded: %s", spec.source, error)
+        raise ModelNotFound(absent(spec), field="model") from error
+    for names, mode in ((_NETWORKS, plan.quantization), (_TEXT, plan.text_quantization)):
+        for name in names:
+            if getattr(pipeline, name, None) is not None:
+                prepare(getattr(pipeline, name), Plan(mode))
+    networks = _networks(pipeline).values()
+    for network in networks:
+        network.eval().requires_grad_(False)
+    return CalledModel(spec, sha256, device, _placed(pipeline, device, sum(map(weights_bytes, networks))))
+
+
+def assembled(kind: Any, source: str, call: Call, dtypes: Mapping[str, torch.dtype], is_local: bool) -> Any:
+    """``kind.from_pretrained``, its parts whole and of the classes that ``call`` names.
+
+    What a file lacks, transformers would fill with noise and diffusers leave empty. Raises ``OSError`` or ``ValueError``, and
+    what torch and safetensors raise of damaged files.
+    """
+    index = kind.load_config(source, local_files_only=is_local)
+    found: dict[str, Any] = dict.fromkeys(call.parts)
+    for name in _READ_APART:
+        library, part = index.get(name) or ("", "")
+        if library == "transformers":
+            options = {"subfolder": name, "local_files_only": is_local, "output_loading_info": True}
+            found[name], told = getattr(transformers, part).from_pretrained(
+                source, dtype=dtypes.get(name, dtypes["default"]), **options
+            )
+            if told["missing_keys"]:
+                raise OSError(f"{name} lacks {min(told['missing_keys'])}")
+    pipeline = kind.from_pretrained(source, dtype=dict(dtypes), local_files_only=is_local, **found)
+    for name, part in call.parts.items():
+        words = getattr(transformers, part).from_pretrained(source, subfolder=name, local_files_only=is_local)
+        pipeline.register_modules(**{name: words})
+    for name, network in _networks(pipeline).items():
+        empty = [each for each, weight in network.named_parameters() if weight.is_meta]
+        if empty:
+            raise OSError(f"{name} lacks {min(empty)}")
+    return pipeline
+
+
+def _networks(pipeline: Any) -> dict[str, torch.nn.Module]:
+    return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+
+
+def dtypes_of(call: Call, own: torch.dtype) -> dict[str, torch.dtype]:
+    """In which dtype each part is loaded."""
+    return {"default": own, **dict.fromkeys(call.float32, torch.float32)}
+
+
+def _class(name: str) -> Any:
+    kind = getattr(diffusers, name)
+    repair(kind)
+    return kind
+
+
+def _placed(pipeline: Any, device: torch.device, size: int) -> Any:
+    """On ``device``, as a whole or, where a GPU has no room for that, a part at a time."""
+    if device.type == "cuda" and size > _ROOM * torch.cuda.mem_get_info(device)[0]:
+        pipeline.enable_model_cpu_offload(device=device)
+        return pipeline
+    return pipeline.to(device)
+
+
+def adjusted(pipeline: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The call's own ``arguments``; those with a dotted name become settings of a part, which is made anew with them."""
+    own = {}
+    for name, value in arguments.items():
+        part, dot, setting = name.partition(".")
+        if dot:
+            setattr(pipeline, part, getattr(pipeline, part).new(**{setting: value}))
+        else:
+            own[name] = value
+    return own
+
+
+def check_texts(model: CalledModel, arguments: Mapping[str, Any]) -> None:
+    """Raises ``InvalidRequest`` where a text is longer than its encoder reads; the pipeline would cut it without a word."""
+    assert model.spec.call is not None
+    most = model.spec.call.prompt_tokens
+    words = getattr(model.pipeline.tokenizer, "tokenizer", model.pipeline.tokenizer)
+    for name in ("prompt", "negative_prompt"):
+        count = len(words(arguments.get(name) or "")["input_ids"])
+        if count > most:
+            raise InvalidRequest(
+                f"{name} is too long for {model.spec.title} ({count} tokens; it reads {most}): shorten it.", field=name
+            )
+
+
+@contextmanager
+def tiled(pipeline: Any, is_wanted: bool) -> Iterator[None]:
+    """The picture decoded in tiles while the context lasts, where that ``is_wanted``: it takes less memory."""
+    if not is_wanted:
+        yield
+        return
+    pipeline.vae.enable_tiling()
+    try:
+        yield
+    finally:
+        pipeline.vae.disable_tiling()

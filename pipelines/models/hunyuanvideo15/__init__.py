@@ -1,0 +1,1 @@
+"""HunyuanVideo 1.5: pictures without sound, from words or from a first frame."""

@@ -1,0 +1,118 @@
+"""What Wan's models can do, and which there are. Settings and sizes as on their makers' pages (Wan-AI on the hub)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pipelines.family import LOADER, Call, Family
+from pipelines.registry import UNGUIDED, Defaults, ModelSpec
+
+_FIXED = {"max_sequence_length": 512}
+_FLOAT32 = ("vae", "image_encoder")
+_TEXT = Call(text="WanPipeline", fixed=_FIXED, float32=_FLOAT32)
+_IMAGE = replace(_TEXT, text="", image="WanImageToVideoPipeline")
+_BOTH = replace(_TEXT, image="WanImageToVideoPipeline")
+
+
+def _settings(guidance_scale: float = 5.0, **changes: Any) -> Defaults:
+    shape: dict[str, Any] = {"height": 480, "width": 832, "num_frames": 81, "frame_rate": 16.0, "num_inference_steps": 50}
+    return Defaults(**shape | UNGUIDED | {"guidance_scale": guidance_scale} | changes)
+
+
+def _read(index: Mapping[str, Any], config_of: Callable[[str], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Grid and call of a folder: the 5 B model of Wan 2.2 begins with words or a first frame, every other with one of them."""
+    vae, transformer = config_of("vae"), config_of("transformer")
+    side = int(vae.get("scale_factor_spatial", 8)) * int(transformer["patch_size"][1])
+    if index["_class_name"] == _IMAGE.image:
+        call = _IMAGE
+    else:
+        call = _BOTH if index.get("expand_timesteps") and transformer.get("image_dim") is None else _TEXT
+    return {
+        "call": call,
+        "defaults": _settings(height=704, width=1280, num_frames=121, frame_rate=24.0) if call is _BOTH else _settings(),
+        "frame_multiple": int(vae.get("scale_factor_temporal", 4)),
+        "pixel_multiple": side,
+        "min_side": 2 * side,
+        "max_frames": 121 if call is _BOTH else 81,
+    }
+
+
+def _releases() -> tuple[ModelSpec, ...]:
+    wan = ModelSpec(
+        id="wan-2.1-1.3b",
+        title="Wan 2.1, 1.3 B",
+        description="Alibaba's small open model: a picture without sound, from words.",
+        source="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+        loader=LOADER,
+        licence="Apache-2.0",
+        defaults=_settings(),
+        frame_multiple=4,
+        pixel_multiple=16,
+        max_side=1280,
+        max_frames=81,
+        dtype="bfloat16",
+        download_bytes=29_000_000_000,
+        memory_bytes=14_500_000_000,
+        call=_TEXT,
+    )
+    large: dict[str, Any] = {"download_bytes": 80_500_000_000, "memory_bytes": 40_500_000_000}
+    pair: dict[str, Any] = {"download_bytes": 126_000_000_000, "memory_bytes": 69_000_000_000}
+    hd: dict[str, Any] = {"height": 720, "width": 1280, "num_inference_steps": 40}
+    return (
+        wan,
+        replace(
+            wan,
+            id="wan-2.1-14b",
+            title="Wan 2.1, 14 B",
+            description="Alibaba's large open model: a picture without sound, from words. Needs a large GPU.",
+            source="Wan-AI/Wan2.1-T2V-14B-Diffusers",
+            **large,
+        ),
+        replace(
+            wan,
+            id="wan-2.1-image-14b",
+            title="Wan 2.1, 14 B from a picture",
+            description="Sets a picture in motion, without sound. Needs a first frame and a large GPU.",
+            source="Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
+            call=_IMAGE,
+            download_bytes=91_000_000_000,
+            memory_bytes=46_000_000_000,
+        ),
+        replace(
+            wan,
+            id="wan-2.2-5b",
+            title="Wan 2.2, 5 B",
+            description="Alibaba's newer open model: a picture without sound, from words or from a first frame.",
+            source="Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+            defaults=_settings(height=704, width=1280, num_frames=121, frame_rate=24.0),
+            pixel_multiple=32,
+            max_frames=121,
+            call=_BOTH,
+            download_bytes=34_000_000_000,
+            memory_bytes=24_000_000_000,
+        ),
+        replace(
+            wan,
+            id="wan-2.2-14b",
+            title="Wan 2.2, two times 14 B",
+            description="One model for strong noise, one for weak: a picture without sound, from words. Needs a large GPU.",
+            source="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+            defaults=_settings(4.0, **hd),
+            **pair,
+        ),
+        replace(
+            wan,
+            id="wan-2.2-image-14b",
+            title="Wan 2.2, two times 14 B from a picture",
+            description="Sets a picture in motion, without sound. Needs a first frame and a large GPU.",
+            source="Wan-AI/Wan2.2-I2V-A14B-Diffusers",
+            defaults=_settings(3.5, **hd),
+            call=_IMAGE,
+            **pair,
+        ),
+    )
+
+
+FAMILY = Family("Wan", (_TEXT.text, _IMAGE.image), _read, _releases)

@@ -1,0 +1,91 @@
+"""A whole clip by a pipeline of diffusers: for families that the studio has no loop of its own for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from typing import Any
+
+from pipelines.contract import Event, InvalidRequest, Progress
+from pipelines.graph import Context, Node
+from pipelines.optimize.memory import SPARING
+
+
+class DiffusersCall(Node):
+    """The pipeline of ``model`` called with ``arguments`` (``family.Call``).
+
+    The noise is drawn on the CPU from ``seed``, so that it is the same on every device.
+    """
+
+    model: str
+    weights: str
+    arguments: Mapping[str, str | int | float | bool | None]
+    seed: int
+    height: int
+    width: int
+    num_frames: int
+    frame_rate: float
+    first_frame: str | None
+
+    def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
+        """Returns a ``Media``; yields a step at a time, so that closing cancels within one."""
+        import torch
+
+        from pipelines.calling import called
+        from pipelines.models.called import adjusted, check_texts, tiled
+
+        yield Progress("encode", 0, 1)
+        model = context.model(self.model)
+        check_texts(model, self.arguments)
+        pipeline = model.pipeline_for(image=self.first_frame is not None)
+        arguments = adjusted(pipeline, self.arguments)
+        if self.first_frame is not None:
+            arguments["image"] = self._picture(context, self.first_frame)
+        arguments |= {"generator": torch.Generator("cpu").manual_seed(self.seed), "output_type": "np"}
+        with tiled(pipeline, context.thrift == SPARING), closing(called(pipeline, arguments)) as steps:
+            output = yield from _told(steps)
+        media = self._media(output, model)
+        yield Progress("decode picture", 1, 1)
+        return media
+
+    def _picture(self, context: Context, reference: str) -> Any:
+        """The first frame, cut to the clip's shape."""
+        from PIL import Image
+
+        from pipelines.conditioning import cover
+
+        try:
+            with Image.open(context.media_path(reference), formats=("PNG", "JPEG", "WEBP")) as image:
+                return cover(image, self.height, self.width)
+        except OSError as error:
+            raise InvalidRequest(f"first_frame cannot be read ({error}); upload the image again.", field="first_frame") from error
+
+    def _media(self, output: Any, model: Any) -> Any:
+        """Frames ``[F, H, W, 3]`` uint8 and, where the pipeline makes it, sound. Raises ``InvalidRequest`` for another shape."""
+        import numpy as np
+
+        from pipelines.clip_io import Media, Sound
+
+        frames = (output.frames[0] * 255).round().astype(np.uint8)
+        if frames.shape[:3] != (self.num_frames, self.height, self.width):
+            made = " x ".join(map(str, frames.shape[:3]))
+            raise InvalidRequest(
+                f"num_frames, height and width do not suit {model.spec.title}, which made {made}: use what it makes.",
+                field="num_frames",
+            )
+        samples = getattr(output, "audio", None)
+        return Media(frames, None if samples is None else Sound(np.atleast_2d(samples[0]), model.sample_rate), self.frame_rate)
+
+
+def _told(steps: Generator[Any, None, Any]) -> Generator[Event, None, Any]:
+    """The steps of a call as events: the first tells that the texts are read, the last that the picture is decoded next."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as finished:
+            return finished.value
+        if step.index == 0:
+            yield Progress("encode", 1, 1)
+        yield Progress("denoise", step.index, step.total)
+        if step.index == step.total:
+            yield Progress("decode picture", 0, 1)

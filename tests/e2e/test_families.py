@@ -1,0 +1,66 @@
+"""A model of another family as a person meets it: its card, a form of what it can do, and a clip without sound."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from pipelines.models.wan import twin
+from tests.e2e.server import Server
+from tests.e2e.test_look import CONTRAST, NAMELESS
+from tests.e2e.visitor import DONE_MS, Visitor
+
+ONLY_OURS = ("modality", "loras", "first_frame", "effort", "stg_scale", "modality_scale", "sigmas", "guidance_method")
+ALSO_THEIRS = ("negative_prompt", "num_inference_steps", "guidance_scale", "frame_rate", "quantization", "crf")
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A studio with a tiny twin of Wan beside its own model."""
+    folder = tmp_path_factory.mktemp("models") / "wan"
+    twin.build("text").save_pretrained(folder)
+    running = Server(tmp_path_factory.mktemp("foreign"), models=json.dumps({"tiny": str(folder)}))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize(("width", "colours"), [(1440, "dark"), (390, "light")])
+def test_a_model_without_sound_makes_a_clip(browser: Browser, foreign: Server, width: int, colours: str) -> None:
+    person = Visitor(browser, foreign.url, width=width, height=900 if width > 760 else 844, colours=colours)
+    page = person.page
+    person.write("a red ball")
+    page.get_by_role("tab", name="Models").click()
+    card = page.locator(".model[data-model=tiny]")
+    expect(card.locator(".model-facts")).to_contain_text("Picture, no sound")
+    expect(card.locator(".model-fits")).to_contain_text("cannot be told beforehand")
+    card.scroll_into_view_if_needed()
+    assert not person.overflows() and page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    card.get_by_role("button", name="Use tiny").click()
+    page.locator("#field-size input").fill("96 x 64")
+    page.locator("#field-size input").blur()
+    page.locator("#field-duration input[type=range]").fill("0.5625")
+    person.set_steps(2)
+    for name in ALSO_THEIRS:
+        expect(page.locator(f"#field-{name}")).to_be_visible()
+    for name in ONLY_OURS:
+        expect(page.locator(f"#field-{name}")).to_be_hidden()
+    assert not person.overflows() and page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    job = person.generate()
+    while job["state"] in ("queued", "running"):
+        page.wait_for_timeout(300)
+        job = person.api(f"/jobs/{job['id']}")
+    assert job["state"] == "done", job["error"]
+    clip = job["result"]
+    assert clip["has_video"] and not clip["has_audio"] and (clip["width"], clip["height"]) == (96, 64)
+    expect(page.locator(".screen video").first).to_be_visible(timeout=DONE_MS)
+    expect(page.locator("#card")).to_contain_text("No sound.")
+    page.get_by_role("tab", name="Models").click()
+    page.locator(".model[data-model=pocket]").get_by_role("button", name="Use Pocket", exact=True).click()
+    for name in ("modality", "loras", "first_frame", "effort"):
+        expect(page.locator(f"#field-{name}")).to_be_visible()
+    expect(page.get_by_label("Picture + sound")).to_be_checked()
+    person.leave()
