@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.contract import MAX_SEED, ClipRequest, EditRequest, ImportRequest, InvalidRequest, ModelNotFound, Quantization
-from pipelines.optimize.plan import Record
+from pipelines.optimize.plan import Record, Switch
 from pipelines.prompting.timeline import timeline_of
 from pipelines.vocabulary import Unknown, Vocabulary
 
@@ -66,7 +66,7 @@ class ModelSpec:
     ``upscaler`` is the folder of the net that enlarges its frames; empty is none. ``vocabulary`` are the only words that it
     knows; ``None`` is a model that takes any. ``text_quantization`` is for its text encoder. With ``has_latent_upsampler`` its
     folder holds the net of that name, which makes latents twice as wide and high. ``held_as`` says how its files themselves are
-    quantized; ``None`` is not at all.
+    quantized; ``None`` is not at all. ``kernels`` and ``compile`` say how its blocks run.
     """
 
     id: str
@@ -97,6 +97,8 @@ class ModelSpec:
     vocabulary: Vocabulary | None = None
     text_quantization: Quantization = Quantization.AUTO
     held_as: Record | None = None
+    kernels: Switch = Switch.OFF
+    compile: bool = False
 
     @property
     def upscale_factors(self) -> tuple[int, ...]:
@@ -313,6 +315,10 @@ class ModelCatalogue:
             else spec
             for spec in self._specs.values()
         )
+
+    def fused(self, kernels: Switch, *, compile: bool) -> ModelCatalogue:
+        """The same models with fused kernels on their blocks, or with their blocks compiled."""
+        return ModelCatalogue(replace(spec, kernels=kernels, compile=compile) for spec in self._specs.values())
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self._specs.values())
