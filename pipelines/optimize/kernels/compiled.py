@@ -40,25 +40,28 @@ class CompiledBlocks:
 
     def __init__(self) -> None:
         self._compiled = torch.compile(run)
-        self._is_bare = True
+        self._acted_on: set[int] = set()
         self.processor: Any = None
 
     def run(self, block: Any, steps: Steps, /, **given: Any) -> Both:
         """As ``block.run``."""
-        is_bare = self._bare(block)
-        if is_bare != self._is_bare:
-            _log.info("the blocks run %s", "compiled again" if is_bare else "uncompiled while LoRAs or other ranks act on them")
-            self._is_bare = is_bare
-        if not is_bare:
+        if self._is_acted_on(block):
+            if not self._acted_on:
+                _log.info("blocks run uncompiled while LoRAs or other ranks act on them")
+            self._acted_on.add(id(block))
             return run(block, steps, **given)
+        if id(block) in self._acted_on:
+            self._acted_on.remove(id(block))
+            if not self._acted_on:
+                _log.info("all blocks run compiled again")
         sizes: Any = importlib.import_module("torch.fx.experimental._config")
         # Else torch would make one program for batches of one and another for larger ones.
         with sizes.patch(backed_size_oblivious=True):
             return self._compiled(block, steps, **_generalised(given))
 
-    def _bare(self, block: Any) -> bool:
+    def _is_acted_on(self, block: Any) -> bool:
         alike = all(getattr(block, name).processor is self.processor for name in ATTENTIONS)
-        return alike and not any(module._forward_hooks or module._forward_pre_hooks for module in block.modules())
+        return not alike or any(module._forward_hooks or module._forward_pre_hooks for module in block.modules())
 
 
 def _generalised(given: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Claim: compiled blocks make a guided step on a CPU at least 1.3 times as fast, and the clip stays the same.
 
-    python benchmarks/kernels.py [--quick] [--json]
+    python benchmarks/fusion.py [--quick] [--json]
 
 The embedded model at its defaults, both prompts in one batch, all ways on copies of the same weights in one process, in turns.
 Speed: seconds of the transformer call as diffusers runs it over those of a way, median over the turns, with the middle half of
@@ -11,6 +11,7 @@ how long the first call took is told. Exits 1 where compiled blocks are slower t
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import platform
@@ -109,7 +110,7 @@ class Runner:
 
     def clip(self) -> torch.Tensor:
         """The latents of a whole clip, as one row."""
-        steps = denoise(self.passes, self.start, self.scheduler)
+        steps = denoise(self.passes, self.start, copy.deepcopy(self.scheduler))
         while True:
             try:
                 next(steps)
