@@ -22,6 +22,8 @@ from typing import Any
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 LONGEST_S = 3600.0
+CANNOT = 2
+"""Exit status of a script that needs what this machine has not; that is told, and is no failure."""
 _HEAD = """# What the benchmarks found
 
 Written by `make bench` (`python -m benchmarks`); every row is one script, which prints the same when it is run alone. A gate that
@@ -46,6 +48,8 @@ def run(name: str, *, quick: bool) -> dict[str, Any]:
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_S, check=False)
         lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
         report: dict[str, Any] = json.loads(lines[-1]) if lines else {"problem": last_line(ended.stderr)}
+        if not lines and ended.returncode == CANNOT:
+            report["cannot"] = True
     except subprocess.TimeoutExpired:
         report = {"problem": f"not done after {LONGEST_S:g} s"}
     return report | {
@@ -79,7 +83,7 @@ def in_words(value: Any) -> str:
 
 def row(name: str, report: dict[str, Any]) -> str:
     """One line of the page's table."""
-    held = "yes" if report.get("pass") else "**no**"
+    held = "yes" if report.get("pass") else "not measured" if report.get("cannot") else "**no**"
     found = report.get("problem") or in_words(report.get("figure", ""))
     where = f"{in_words(report.get('shape', ''))}. {report.get('machine', '')}. `{report['command']}`, {report['date']}"
     cells = (name, claim_of(name), found, in_words(report.get("gate", "")), held, where)
@@ -97,11 +101,12 @@ def main() -> int:
     known: dict[str, dict[str, Any]] = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
     for name in options.only:
         report = known[name] = run(name, quick=options.quick)
-        print(f"{name}: {'holds' if report.get('pass') else 'DOES NOT HOLD'}, {report['took_s']} s", flush=True)
+        outcome = "holds" if report.get("pass") else "cannot be measured here" if report.get("cannot") else "DOES NOT HOLD"
+        print(f"{name}: {outcome}, {report['took_s']} s", flush=True)
         kept = {each: known[each] for each in scripts() if each in known}  # what has no script any more goes
         options.json.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         options.page.write_text(_HEAD + "\n".join(row(each, kept[each]) for each in kept) + "\n", encoding="utf-8")
-    failed = [name for name in options.only if not known[name].get("pass")]
+    failed = [name for name in options.only if not (known[name].get("pass") or known[name].get("cannot"))]
     print(f"{platform.machine()}, {os.cpu_count()} CPUs: " + (f"not held: {', '.join(failed)}" if failed else "all hold"))
     return 1 if failed else 0
 

@@ -26,7 +26,7 @@ from pipelines.contract import (
     Quantization,
 )
 from pipelines.family import Call, check_call, families, told_by
-from pipelines.optimize.plan import Record
+from pipelines.optimize.plan import Record, Switch
 from pipelines.prompting.timeline import timeline_of
 from pipelines.vocabulary import Unknown, Vocabulary
 
@@ -79,7 +79,7 @@ class ModelSpec:
     folder holds the net of that name, which makes latents twice as wide and high. ``held_as`` says how its files themselves are
     quantized; ``None`` is not at all. ``transformer`` is a single file that takes the place of the source's; empty is none.
     ``call`` is how diffusers' own pipeline runs it; ``None`` is the studio's loop. ``sizes`` are the only heights and widths of
-    its clips; empty is any on the grid.
+    its clips; empty is any on the grid. ``kernels`` and ``compile`` say how its blocks run.
     """
 
     id: str
@@ -113,6 +113,8 @@ class ModelSpec:
     transformer: str = ""
     call: Call | None = None
     sizes: tuple[tuple[int, int], ...] = ()
+    kernels: Switch = Switch.OFF
+    compile: bool = False
 
     def takes(self, name: str) -> bool:
         """Whether the request's field ``name`` does anything with this model."""
@@ -367,6 +369,10 @@ class ModelCatalogue:
             else replace(spec, text_quantization=text if spec.transformer else spec.text_quantization)
             for spec in self._specs.values()
         )
+
+    def fused(self, kernels: Switch, *, compile: bool) -> ModelCatalogue:
+        """The same models with fused kernels on their blocks, or with their blocks compiled."""
+        return ModelCatalogue(replace(spec, kernels=kernels, compile=compile) for spec in self._specs.values())
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self._specs.values())

@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.contract import Quantization
+from pipelines.optimize.plan import Switch
 from pipelines.registry import ModelCatalogue
 
 
@@ -60,6 +61,10 @@ class Settings(BaseSettings):
     """How weights are held where a request does not say: auto, none, bf16, int16, fp8, int8, int8-dynamic, int4; or by model."""
     text_quantization: Quantization = Quantization.AUTO
     """Bits of the text encoders' weights: as above."""
+    kernels: Switch = Switch.AUTO
+    """Fused kernels in a model's blocks: auto (on CUDA GPUs that give the right results with them), on, off."""
+    compile: bool = False
+    """Compile a model's blocks: faster clips after a first one that waits for it. Kernels then have nothing to do."""
     engine: str = "pipelines.engine:Engine"
     """Dotted name of the class that the worker process runs requests with."""
     local_owner: str = "local"
@@ -94,7 +99,8 @@ class Settings(BaseSettings):
     @property
     def catalogue(self) -> ModelCatalogue:
         """The models that can be used, their weights held as set here. Raises ``ModelNotFound`` for an unknown or damaged one."""
-        return ModelCatalogue.with_folders(self.models).quantized(self.quantization, self.text_quantization)
+        catalogue = ModelCatalogue.with_folders(self.models).quantized(self.quantization, self.text_quantization)
+        return catalogue.fused(self.kernels, compile=self.compile)
 
     @property
     def database_path(self) -> Path:
@@ -120,6 +126,11 @@ class Settings(BaseSettings):
     def conditionings_dir(self) -> Path:
         """Encoded prompts; whatever goes from here is made again."""
         return self.data_dir / "cache" / "conditionings"
+
+    @property
+    def compiled_dir(self) -> Path:
+        """What torch and Triton compiled for this machine; whatever goes from here is made again."""
+        return self.data_dir / "cache" / "compiled"
 
     @property
     def thumbnails_dir(self) -> Path:

@@ -24,14 +24,17 @@ class Director(Protocol):
 @contextmanager
 def directed(transformer: Any, director: Director) -> Iterator[None]:
     """Every block of ``transformer`` goes through ``director`` for as long as the context lasts."""
-    blocks = list(transformer.transformer_blocks)
-    for index, block in enumerate(blocks):
-        block.forward = partial(director.run, index, block.forward)
+    own = [(block, block.forward, "forward" in vars(block)) for block in transformer.transformer_blocks]
+    for index, (block, forward, _) in enumerate(own):
+        block.forward = partial(director.run, index, forward)
     try:
         yield
     finally:
-        for block in blocks:
-            del block.forward  # the class's own shows again
+        for block, forward, was_put_on in own:
+            if was_put_on:
+                block.forward = forward
+            else:
+                del block.forward  # the class's own shows again
 
 
 @dataclass

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -159,10 +159,11 @@ def plan_of(spec: ModelSpec, asked: Quantization, device: str, room_bytes: int |
 
     Files that hold quantized weights are taken as they are; of a single file the other parts are another model's.
     """
-    if spec.held_as is not None and not spec.transformer:
-        return Plan()
-    asked = asked if spec.held_as is None else Quantization.NONE
-    return plan_for(asked, spec.text_quantization, widths_of(spec, device).held_bytes, room_bytes)
+    plan = Plan()
+    if spec.held_as is None or spec.transformer:
+        asked = asked if spec.held_as is None else Quantization.NONE
+        plan = plan_for(asked, spec.text_quantization, widths_of(spec, device).held_bytes, room_bytes)
+    return replace(plan, kernels=spec.kernels, compile=spec.compile)
 
 
 @lru_cache(maxsize=64)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from math import gcd, prod
 from pathlib import Path
 from typing import Any
 
-from pipelines.contract import Quantization
+from pipelines.contract import InvalidRequest, Quantization
 
+_log = logging.getLogger(__name__)
 GROUP = 32
 """Neighbouring weights that share scale and offset in 4 bits; fewer where a row does not divide by it."""
 _RECIPE = 1
@@ -54,12 +57,22 @@ class Record:
             raise ValueError(f"{RECORD_FILE} is damaged") from error
 
 
+class Switch(StrEnum):
+    """Whether something is done: where it is known to help, always, or never."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 @dataclass(frozen=True)
 class Plan:
-    """How one model is prepared: the bits of its transformer's and of its text encoder's large weights."""
+    """How one model is prepared: the bits of its transformer's and of its text encoder's large weights, and how blocks run."""
 
     quantization: Quantization = Quantization.NONE
     text_quantization: Quantization = Quantization.NONE
+    kernels: Switch = Switch.OFF
+    compile: bool = False
 
 
 def name_of_quantized(sha256: str, quantization: Quantization) -> str:
@@ -70,15 +83,42 @@ def name_of_quantized(sha256: str, quantization: Quantization) -> str:
 
 
 def name_of_plan(sha256: str, plan: Plan) -> str:
-    """The hash of a model that was ``sha256`` before it was prepared so: another plan makes another clip."""
+    """The hash of a model that was ``sha256`` before it was prepared so: other weights make another clip.
+
+    Kernels and compiled blocks compute the same from the same weights; like another machine, they round elsewhere.
+    """
     return name_of_quantized(name_of_quantized(sha256, plan.quantization), plan.text_quantization)
 
 
 def prepare(transformer: Any, plan: Plan) -> None:
-    """Everything that a plan does to a transformer whose LoRAs were fused, in this order: quantize."""
+    """Everything that a plan does to a transformer whose LoRAs were fused, in this order: quantize, keep rotary tables."""
+    from pipelines.optimize.kernels.rotary import keep_rotary
     from pipelines.optimize.quantize import quantize
 
     quantize(transformer, plan.quantization)
+    keep_rotary(transformer)
+
+
+def settle(transformer: Any, plan: Plan) -> None:
+    """What a plan does to a transformer that is on its device: compile its blocks, or else put fused kernels on them.
+
+    Raises ``InvalidRequest`` for what is asked and cannot be done here.
+    """
+    if plan.compile:
+        from pipelines.optimize.kernels.compiled import compile_blocks, hindrance
+
+        reason = hindrance(transformer)
+        if reason:
+            raise InvalidRequest(f"compile is on, but {reason}: set STUDIO_COMPILE=false.", field="compile")
+        compile_blocks(transformer)
+    elif plan.kernels is not Switch.OFF:
+        from pipelines.optimize.kernels.choice import put_kernels_on
+
+        reason = put_kernels_on(transformer)
+        if reason and plan.kernels is Switch.ON:
+            raise InvalidRequest(f"kernels is on, but {reason}: set STUDIO_KERNELS=auto.", field="kernels")
+        if reason and transformer.device.type == "cuda":
+            _log.warning("fused kernels are not used: %s", reason)
 
 
 def prepare_text(text_encoder: Any, connectors: Any, plan: Plan) -> None:

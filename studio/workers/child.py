@@ -154,6 +154,8 @@ class Worker:
 
 
 def _engine(setup: Setup) -> RunsRequests:
+    for name, part in (("TORCHINDUCTOR_CACHE_DIR", "torch"), ("TRITON_CACHE_DIR", "triton")):
+        os.environ.setdefault(name, str(setup.settings.compiled_dir.absolute() / part))  # read when they are first needed
     module, name = setup.settings.engine.split(":")
     catalogue = setup.settings.catalogue
     engine: RunsRequests = getattr(importlib.import_module(module), name)(

@@ -18,7 +18,7 @@ from diffusers import LTX2Pipeline
 from pipelines.contract import ModelNotFound
 from pipelines.models.ltx2.single_file import read_single
 from pipelines.models.manifest import checked, digest, name_of, verify
-from pipelines.optimize.plan import QUANTIZED_FILE, Plan, name_of_plan, name_of_quantized, prepare, prepare_text
+from pipelines.optimize.plan import QUANTIZED_FILE, Plan, name_of_plan, name_of_quantized, prepare, prepare_text, settle
 from pipelines.registry import ModelSpec
 
 _log = logging.getLogger(__name__)
@@ -120,6 +120,7 @@ def load(
     text_sha256 = name_of_quantized(_text_fingerprint(spec, folder), plan.text_quantization)
     names = _Texts(name_of_plan(sha256, plan), text_sha256, text)
     model = _model(pipeline, spec, names, device)
+    settle(model.transformer, plan)
     if spec.is_local and sum(file.stat().st_size for file in _text_files(folder)) <= text_at_once_bytes:
         _ = model.text
     return model
