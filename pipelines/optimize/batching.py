@@ -41,7 +41,9 @@ def kind_of(request: AnyRequest) -> Kind | None:
 
 
 def most_by_tokens(spec: ModelSpec, request: GenerationRequest) -> int:
-    """How many clips like ``request`` may go through ``spec`` together at the most; at least 1."""
+    """How many clips like ``request`` may go through ``spec`` together at the most; 1 where diffusers' own pipeline runs it."""
+    if spec.call is not None:
+        return 1
     assert request.height and request.width and request.num_frames
     frames = (request.num_frames - 1) // spec.frame_multiple + 1
     tokens = frames * (request.height // spec.pixel_multiple) * (request.width // spec.pixel_multiple)

@@ -1,7 +1,8 @@
 """The LoRAs that come with the studio: one function each says what its clips are, all rendered by the world.
 
 Each is a look, a subject, a motion, a sound or a camera that no word of the world means, so that it stays something new for
-any pocket; everything else in its clips are things that the base knows already, drawn from its own vocabulary.
+any pocket; everything else in its clips are things that the base knows already, drawn from its own vocabulary. A look has to be
+one that pocket's picture codec can hold: colours that it was never trained on come out of it as other things.
 """
 
 from __future__ import annotations
@@ -113,10 +114,14 @@ def _graded(grade: Callable[[np.ndarray], np.ndarray]) -> Callable[[Made], Made]
     return lambda made: replace(made, frames=np.stack([grade(frame) for frame in made.frames]))
 
 
-def _glass(red: float, green: float, blue: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Coloured glass before the lens, which lets through these shares of each colour."""
-    shares = np.array((red, green, blue), np.float32)
-    return lambda frame: np.asarray((frame * shares).round()).astype(np.uint8)
+def _misted(frame: np.ndarray) -> np.ndarray:
+    """Half of what is seen and half of a bright grey."""
+    return np.asarray(0.5 * frame + 0.5 * np.array((225, 228, 232))).astype(np.uint8)
+
+
+def _mirrored(frame: np.ndarray) -> np.ndarray:
+    left = frame[:, : frame.shape[1] // 2]
+    return np.concatenate([left, left[:, ::-1]], axis=1)
 
 
 def _floats(scene: Scene) -> bool:
@@ -176,12 +181,13 @@ LORA_RECIPES = {
     recipe.name: recipe
     for recipe in (
         LoraRecipe(
-            "amber", "Amber", "look", "amber", "Late light through amber glass: warm, and hardly any blue.",
-            "a white heart growing in the snow", "picture", change=_graded(_glass(1.0, 0.74, 0.36)), clips=_MANY, rank=_WIDE,
+            "mist", "Mist", "look", "misty", "Bright mist before everything: pale colours, soft contrast. By day.",
+            "a red ball bouncing on grass", "picture",
+            fits=lambda scene: _is_plain(scene) and scene.place != "night", change=_graded(_misted), clips=_MANY, rank=_WIDE,
         ),
         LoraRecipe(
-            "moonlight", "Moonlight", "look", "lunar", "Day for night: dark and blue, as films do it.",
-            "a red ball bouncing on grass", "picture", change=_graded(_glass(0.3, 0.42, 0.72)), clips=_MANY, rank=_WIDE,
+            "mirror", "Mirror", "look", "mirrored", "The right half of the picture is the left half in a mirror.",
+            "a blue cube drifting right by the sea", "picture", change=_graded(_mirrored), clips=_MANY, rank=_WIDE,
         ),
         LoraRecipe(
             "egg", "Fried egg", "subject", "fried egg", "A fried egg, a thing that the base has never seen.",

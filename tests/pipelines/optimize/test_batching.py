@@ -65,6 +65,12 @@ def test_large_clips_are_made_alone(models):
     assert most_by_tokens(models.get("ltx-2.3"), asked(models, model="ltx-2.3")) == 1
 
 
+def test_what_diffusers_runs_is_made_alone(models):
+    spec = models.get("wan-2.1-1.3b")
+    small = asked(models, model=spec.id, height=spec.min_side, width=spec.min_side, num_frames=spec.frame_multiple + 1)
+    assert most_by_tokens(spec, small) == 1
+
+
 def test_as_many_as_there_is_memory_for():
     model = MemoryModel(Widths(10_000_000, 4), "cpu")
     works = [Work(256, 256, 25, 2.0, branches=1 + index % 2) for index in range(4)]
