@@ -3,10 +3,11 @@
     python benchmarks/end_to_end.py [--quick] [--json]
 
 The same held-out captions, seeds and weights, 30 steps with all of LTX-2's guidance (prompt, perturbed attention, streams apart):
-``LTX2Pipeline`` as it comes and then one MP4 written from what it returns, against ``Engine.run`` at each effort, which also
-measures the clip. Both have met no prompt before. Figures: seconds of the former over seconds of the latter, median over
-interleaved pairs; hundredths of the score (attributes, sound class, sync) that are lost. Exits 1 when no effort is 3 times as
-fast at no more than 2 points lost; with ``--quick`` the clips are too few for the points, and only the speed is judged.
+``LTX2Pipeline`` as it comes and then one MP4 written from what it returns, against ``Engine.run`` at each effort, and at the
+fastest with compiled blocks, which also measures the clip. All have met no prompt before, and are warm. Figures: seconds of the
+former over seconds of the latter, median over interleaved pairs; hundredths of the score (attributes, sound class, sync) that are
+lost. Exits 1 when no way is 3 times as fast at no more than 2 points lost; with ``--quick`` the clips are too few for the points,
+and only the speed is judged.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from pipelines.engine import Engine
 from pipelines.metrics.reading import read_clip
 from pipelines.metrics.scores import ClipPair
 from pipelines.metrics.selection import select
+from pipelines.optimize.plan import Switch
 from pipelines.registry import ModelCatalogue
 
 LEAST_SPEEDUP, MOST_LOST = 3.0, 0.02
@@ -43,6 +45,7 @@ CLIPS, STEPS, SAMPLE_RATE = 60, 30, 16_000
 LTX2_GUIDANCE = {"stg_scale": 1.0, "audio_stg_scale": 1.0, "modality_scale": 3.0, "audio_modality_scale": 3.0}
 EFFORTS = (Effort.QUALITY, Effort.BALANCED, Effort.FAST)
 PLAIN = "LTX2Pipeline"
+COMPILED = f"{Effort.FAST.value}, compiled blocks"
 
 
 def plainly(bare: Bare, request: GenerationRequest, path: Path) -> float:
@@ -65,14 +68,18 @@ def through_the_engine(engine: Engine, request: GenerationRequest, path: Path) -
 def measured(clips: int, folder: Path) -> dict[str, dict[str, float]]:
     """By way: how many times as fast as the plain call, median seconds, and the scores."""
     catalogue = ModelCatalogue.with_folders({})
-    bare, engine = Bare(catalogue.get("pocket"), "cpu"), Engine(catalogue, media_dir=folder, device="cpu")
-    seconds: dict[str, list[float]] = {PLAIN: [], **{effort.value: [] for effort in EFFORTS}}
+    bare = Bare(catalogue.get("pocket"), "cpu")
+    eager = Engine(catalogue, media_dir=folder, device="cpu")
+    compiled = Engine(catalogue.fused(Switch.OFF, compile=True), media_dir=folder, device="cpu")
+    engines = {effort.value: eager for effort in EFFORTS} | {COMPILED: compiled}
+    seconds: dict[str, list[float]] = {way: [] for way in (PLAIN, *engines)}
     pairs: dict[str, list[ClipPair]] = {way: [] for way in seconds}
 
     def made(way: str, request: GenerationRequest, path: Path) -> float:
         if way == PLAIN:
             return plainly(bare, request, path)
-        return through_the_engine(engine, request.model_copy(update={"effort": Effort(way)}), path)
+        effort = Effort.FAST if way == COMPILED else Effort(way)
+        return through_the_engine(engines[way], request.model_copy(update={"effort": effort}), path)
 
     base = catalogue.complete(
         GenerationRequest(prompt="a red ball", seed=0, num_inference_steps=STEPS, upscale=1, **LTX2_GUIDANCE)
@@ -81,8 +88,9 @@ def measured(clips: int, folder: Path) -> dict[str, dict[str, float]]:
         made(way, base.model_copy(update={"num_inference_steps": 2}), folder / "warm.mp4")
     for at, each in enumerate(select(clips)):
         for way in [*seconds] if at % 2 else reversed([*seconds]):
-            engine.cache.clear()
-            engine.conditionings.shed()
+            for engine in (eager, compiled):
+                engine.cache.clear()
+                engine.conditionings.shed()
             path = folder / f"{at}-{way}.mp4"
             seconds[way].append(made(way, base.model_copy(update={"prompt": each.prompt, "seed": each.seed}), path))
             pairs[way].append(ClipPair(each, read_clip(path)))
