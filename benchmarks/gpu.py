@@ -143,7 +143,7 @@ class Step:
         if self.layout != "2.3":
             return self.needed()
         blocks = importlib.import_module("pipelines.optimize.blocks")
-        recorder = blocks.Recorder(self.block)
+        recorder = blocks.Recorder(self.block, [1])  # the positive prompt's row
         with blocks.directed(self.transformer, recorder):
             made = self.call(slice(0, 2))[0][1:]
         with blocks.directed(self.transformer, blocks.Resumer(self.block, recorder.seen)):

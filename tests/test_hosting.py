@@ -25,7 +25,7 @@ IMPORTED_AS = {
     "pydantic-settings": "pydantic_settings",
     "sqlite-utils": "sqlite_utils",
 }
-OPTIONAL = {"spaces"}
+OPTIONAL = {"spaces", "triton"}  # torch brings triton where there is a CUDA GPU
 
 
 def front_matter() -> dict[str, object]:

@@ -20,8 +20,8 @@ from pipelines.family import Call
 from pipelines.models.ltx2.load import absent, fingerprint
 from pipelines.models.prompt_cleaning import repair
 from pipelines.optimize.memory import is_shortage
-from pipelines.optimize.plan import Plan, name_of_plan, prepare
-from pipelines.optimize.quantize import weights_bytes
+from pipelines.optimize.plan import Plan, name_of_plan
+from pipelines.optimize.quantize import quantize, weights_bytes
 from pipelines.registry import ModelSpec
 
 _log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
     for names, mode in ((_NETWORKS, plan.quantization), (_TEXT, plan.text_quantization)):
         for name in names:
             if getattr(pipeline, name, None) is not None:
-                prepare(getattr(pipeline, name), Plan(mode))
+                quantize(getattr(pipeline, name), mode)
     networks = _networks(pipeline).values()
     for network in networks:
         network.eval().requires_grad_(False)

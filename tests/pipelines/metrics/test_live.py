@@ -60,7 +60,7 @@ def test_a_time_stamped_prompt_is_compared_with_what_it_says_then():
 
 @pytest.mark.parametrize(("look_s", "least"), [(0.0005, 8), (0.02, 2)])
 def test_looks_that_cost_too_much_come_less_often(look_s: float, least: int):
-    looks, began, spent = _Looks(), time.perf_counter(), []
+    looks, began, spent = _Looks(0.05), time.perf_counter(), []
     for step in range(1, 61):
         time.sleep(0.01)
         if looks.is_due(step / 60):
