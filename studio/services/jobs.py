@@ -298,6 +298,8 @@ class JobService:
         if after == 0:
             return self._from_now_on(job, events)
         news = [event for event in events if event.id > after]
+        if events and not events[-1].job.state.is_final:
+            return news  # an end that is on disk already is told in a moment, once
         if job.state.is_final and (not news or news[-1].kind != _FINAL_KIND[job.state]):
             end = self._end(job, events)
             news += [end] if end.id > after else []
