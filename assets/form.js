@@ -230,6 +230,7 @@
     },
     /* After a draft was put back: where the studio's default is another than when this browser last looked, the form takes it. */
     begun: async (first) => {
+      document.documentElement.dataset.settled = "true"; // no field is drawn anew from here on, until a person changes one
       let seen = first;
       try {
         seen = localStorage.getItem("studio.default") ?? first;
