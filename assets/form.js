@@ -5,6 +5,15 @@
   const studio = window.studio;
   const { h, icon, button, api, attempt, toast, places, complain, clearComplaints, Failure } = studio;
 
+  /* Chromium lets Tab stop at a list that can be scrolled. A dropdown's own list goes as its field is left, and the focus with it. */
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.key === "Tab") for (const list of document.querySelectorAll(".options, .option-list")) list.tabIndex = -1;
+    },
+    true,
+  );
+
   function mountFirstFrame(element, trigger, props, watch) {
     const slot = element.querySelector(".first-frame");
     const input = h("input", {
@@ -230,7 +239,6 @@
     },
     /* After a draft was put back: where the studio's default is another than when this browser last looked, the form takes it. */
     begun: async (first) => {
-      document.documentElement.dataset.settled = "true"; // no field is drawn anew from here on, until a person changes one
       let seen = first;
       try {
         seen = localStorage.getItem("studio.default") ?? first;
