@@ -14,6 +14,12 @@
     true,
   );
 
+  /* A dropdown tells of an input whenever it is left, chosen anew or not: what it held as it was entered tells the two apart. */
+  let held = null;
+  document.addEventListener("focusin", (event) => {
+    if (event.target.closest("#field-model")) held = studio.form.model;
+  });
+
   function mountFirstFrame(element, trigger, props, watch) {
     const slot = element.querySelector(".first-frame");
     const input = h("input", {
@@ -254,6 +260,13 @@
         /* as above */
       }
       if (model !== seen && model !== studio.form.model) studio.bridge?.("select", { model });
+    },
+    /* Of the form's values, the model's is left out where it is the one that was there before. */
+    chosen: (names, values) => {
+      const model = values[names.indexOf("model")];
+      const same = model === held;
+      held = model;
+      return values.map((value, i) => (same && names[i] === "model" ? null : value));
     },
     asked: (values) => {
       clearComplaints();

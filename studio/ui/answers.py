@@ -68,8 +68,10 @@ class Answers:
         return request_of(values | {"prompt": values["prompt"] or "-"}, self._catalogue)
 
     def adopt(self, *given: Any) -> list[Any]:
-        """Another model was chosen: its own settings, with what a person wrote kept."""
+        """Another model was chosen: its own settings, with what a person wrote kept. ``None`` is the same again."""
         values = dict(zip(NAMES, given, strict=True))
+        if values["model"] is None:
+            return [gr.update() for _ in range(len(NAMES) + 1)]
         spec = self._catalogue.get(values["model"])
         return _updates(defaults_of(spec) | {name: values[name] for name in _KEPT}, spec)
 

@@ -102,6 +102,25 @@ def test_everything_that_can_be_used_has_a_name_and_a_visible_focus(visitor: Vis
     assert page.evaluate(NAMELESS) == []
 
 
+def test_passing_the_model_by_keeps_what_was_set_and_choosing_another_does_not(visitor: Visitor) -> None:
+    page = visitor.page
+    page.locator("#advanced > button").click()
+    steps, model = page.locator("#field-num_inference_steps input[type=number]").first, page.locator("#field-model input")
+    steps.fill("11")
+    steps.press("Tab")
+    model.focus()
+    page.wait_for_timeout(300)  # Gradio's list opens a moment after the focus
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(1500)  # as long as an answer of the server would take
+    assert steps.input_value() == "11" and model.input_value() == "Pocket"
+    model.focus()
+    expect(page.get_by_role("option", name="Pocket fast")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(steps).to_have_value("6")
+    assert model.input_value() == "Pocket fast"
+
+
 def test_writes_the_pictures_for_the_documentation(browser: Browser, server: Server) -> None:
     """Only on request, so that a test run leaves no changed files behind."""
     if os.environ.get("STUDIO_SCREENSHOTS") != "1":

@@ -97,7 +97,8 @@ def connect(page: gr.Blocks, studio: Studio, composer: Composer, tabs: gr.Tabs, 
     composer.memory.submit(answers.weigh, inputs, composer.memory, **quick)
     composer.memory.select(answers.lessen, inputs, [fields[name] for name in LESSENED], **quick)
     composer.grid.submit(answers.tell, inputs, composer.grid, **quick)
-    fields["model"].input(answers.adopt, inputs, spec_bound, **quick)
+    other = f"(...values) => window.studio.chosen({json.dumps(NAMES)}, values)"
+    fields["model"].input(answers.adopt, inputs, spec_bound, js=other, **quick)
     models.submit(answers.use, inputs, [tabs, *spec_bound], **quick)
     fields["frame_rate"].input(
         answers.regrid, [fields["model"], fields["frame_rate"], fields["duration"]], fields["duration"], **quick
