@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 from pipelines.contract import AnyRequest, GenerationRequest
 from pipelines.optimize.batching import BatchSizes, kind_of, most_by_tokens
@@ -25,11 +25,15 @@ class Batches:
         most = min(self._most, most_by_tokens(self._catalogue.get(request.model), request))
         return self._sizes.best(kind, most)
 
-    def learn(self, request: AnyRequest, metrics: Mapping[str, float]) -> None:
-        """Take in what a finished job's worker told."""
-        kind, seconds = _cost(request), metrics.get("seconds.denoise")
-        if kind is not None and seconds is not None:
-            self._sizes.learn(kind, int(metrics.get("batch.size", 1)), seconds)
+    def learn(self, done: Sequence[tuple[AnyRequest, Mapping[str, float]]]) -> None:
+        """Take in what the worker told of jobs that it finished in one go; those of one batch tell the same, which counts once."""
+        told = {
+            (kind, int(metrics.get("batch.size", 1)), metrics["seconds.denoise"])
+            for request, metrics in done
+            if (kind := _cost(request)) is not None and "seconds.denoise" in metrics
+        }
+        for kind, size, seconds in told:
+            self._sizes.learn(kind, size, seconds)
 
 
 def _cost(request: AnyRequest) -> Hashable | None:

@@ -149,8 +149,12 @@ class _Slot:
             return
         self.state = "busy"
         more = self._desk.claim_more(lease, self._batches.most(lease.request) - 1, self._settings.workers)
+        done = []
         for each, outcome in self._attendance.outcomes(child, [lease, *more]):
             self._settle(each, outcome)
+            if isinstance(outcome, Finished):
+                done.append((each.request, each.metrics))
+        self._batches.learn(done)
         if self._child is not None:
             self.state = "idle"
 
@@ -216,7 +220,6 @@ class _Slot:
             self._pause_for_room_s = min(_LONGEST_PAUSE_S, 2 * self._pause_for_room_s)
         elif isinstance(outcome, Finished):
             self._start_problem, self._pause_for_room_s = None, _PAUSE_FOR_ROOM_S
-            self._batches.learn(lease.request, lease.metrics)
 
     def _write_down(self, lease: Lease, outcome: Outcome) -> None:
         match outcome:

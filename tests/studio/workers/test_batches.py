@@ -123,6 +123,16 @@ def test_how_many_is_learned_and_has_a_limit(tmp_path, small):
     assert batches.most(request) == 4 and Batches(settings, shares_out=True).most(request) == 1
     assert Batches(fast_settings(tmp_path, batch=1), shares_out=False).most(request) == 1
     for size, seconds in ((1.0, 2.0), (4.0, 2.1)):
-        batches.learn(request, {"batch.size": size, "seconds.denoise": seconds})
+        batches.learn([(request, {"batch.size": size, "seconds.denoise": seconds})])
     assert batches.most(request) == 1
     assert batches.most(settings.catalogue.complete(small(num_inference_steps=9))) == 4, "nothing is known of those yet"
+
+
+def test_one_slow_batch_is_one_of_several_whatever_its_size(tmp_path, small):
+    settings = fast_settings(tmp_path, batch=4)
+    request = settings.catalogue.complete(small())
+    batches = Batches(settings, shares_out=False)
+    batches.learn([(request, {"seconds.denoise": 2.0})])
+    for seconds in (1.0, 9.0, 1.1):
+        batches.learn([(request, {"batch.size": 4.0, "seconds.denoise": seconds})] * 4)
+    assert batches.most(request) == 4
