@@ -26,7 +26,7 @@ class Batches:
         return self._sizes.best(kind, most)
 
     def learn(self, done: Sequence[tuple[AnyRequest, Mapping[str, float]]]) -> None:
-        """Take in what the worker told of jobs that it finished in one go; those of one batch tell the same, which counts once."""
+        """Take in what was told of jobs that were finished in one go; those of one batch tell the same, which counts once."""
         told = {
             (kind, int(metrics.get("batch.size", 1)), metrics["seconds.denoise"])
             for request, metrics in done
