@@ -18,6 +18,7 @@ from pipelines.checkpoints.header import Damaged, begins_as_safetensors, read_he
 from pipelines.checkpoints.kinds import Content, Kind, content_of
 from pipelines.checkpoints.transformer import read_transformer, shapes_in
 from pipelines.contract import InvalidRequest
+from pipelines.family import families
 from pipelines.lora.file import check_layers, linear_layers
 from pipelines.registry import ModelSpec
 
@@ -141,7 +142,7 @@ def _folder(path: Path) -> Found:
     except (OSError, ValueError, AttributeError):
         return Found(path, "refused", "", size, (), f"{_INDEX} is damaged.")
     use = "Folders of this family cannot be used."
-    if name == "LTX2Pipeline":
+    if name == "LTX2Pipeline" or any(name in family.classes for family in families()):
         use = f"STUDIO_MODELS={shlex.quote(json.dumps({path.name: str(path)}))}"
     return Found(path, "model folder", str(name), size, (), use)
 

@@ -98,3 +98,12 @@ def test_the_command_lists_the_same_changes_nothing_and_what_it_says_works(comfy
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="does not exist"):
         scan(tmp_path / "nothing", [])
+
+
+@pytest.mark.parametrize(("name", "use"), [("WanPipeline", "STUDIO_MODELS="), ("FluxPipeline", "cannot be used")])
+def test_a_folder_of_a_family_that_can_be_run_is_a_model(tmp_path: Path, name: str, use: str) -> None:
+    folder = tmp_path / "some"
+    folder.mkdir()
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": name}))
+    (one,) = scan(tmp_path, ())
+    assert (one.kind, one.family) == ("model folder", name) and use in one.use
