@@ -283,6 +283,12 @@
     );
   }
 
+  /* Also text that was carried over from a field before: the browser knows no "change" of that. */
+  const savedWhenLeft = (saved, save) => ({
+    onblur: ({ target }) => target.isConnected && target.value !== saved && save(target.value),
+    onkeydown: ({ key, target }) => key === "Enter" && target.blur(),
+  });
+
   function fill(clip) {
     const name = h("input", {
       type: "text",
@@ -292,7 +298,7 @@
       maxlength: "200",
       placeholder: "Give it a name",
       value: clip.name,
-      onchange: () => change(clip, { name: name.value.trim() }),
+      ...savedWhenLeft(clip.name, (text) => change(clip, { name: text.trim() })),
     });
     const tagText = h("input", {
       type: "text",
@@ -301,13 +307,10 @@
       "data-key": "tags",
       placeholder: "city, night, rain",
       value: clip.tags.join(", "),
-      onchange: () =>
-        change(clip, {
-          tags: tagText.value
-            .split(",")
-            .map((tag) => tag.trim())
-            .filter(Boolean),
-        }),
+      ...savedWhenLeft(clip.tags.join(", "), (text) => {
+        const tags = text.split(",").map((tag) => tag.trim());
+        return change(clip, { tags: tags.filter(Boolean) });
+      }),
     });
     const use = button(
       "Use these settings",
@@ -352,7 +355,10 @@
     );
     // A change of the name must not stop the clip: the player stays where it is.
     if (detail.querySelector("video")?.dataset.clip === clip.id) {
+      const written = detail.querySelector("input[type=text]:focus"); // the answer to one change comes while the next is written
       refill(detail.querySelector(".detail-side"), [...side.childNodes]);
+      const again = written && detail.querySelector(`#${written.id}`);
+      if (again) Object.assign(again, { value: written.value, selectionStart: written.selectionStart });
       return;
     }
     const video = h("video", {

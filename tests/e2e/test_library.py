@@ -50,6 +50,25 @@ def test_clip_is_found_named_tagged_and_filtered(visitor: Visitor) -> None:
     expect(page.locator(".library .clip")).to_have_count(1)
 
 
+def test_what_is_written_while_the_last_change_is_saved_is_not_lost(visitor: Visitor) -> None:
+    clip = visitor.make_clip("a teal ring rising at night")
+    page = visitor.page
+    visitor.open_library()
+    page.locator(f'.clip[data-clip="{clip["id"]}"]').get_by_role("button", name="Open clip").click()
+    detail = page.locator("dialog.detail")
+    slow_line = {"offline": False, "latency": 600, "downloadThroughput": -1, "uploadThroughput": -1}
+    visitor.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow_line)
+    detail.get_by_label("Name").fill("Slow ring")
+    tags = detail.get_by_label("Tags, separated by commas")
+    tags.press_sequentially("late, ring", delay=100)
+    expect(detail.locator("h2")).to_have_text("Slow ring")
+    expect(tags).to_have_value("late, ring")
+    expect(tags).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".library > .chips").get_by_role("button", name="late", include_hidden=True)).to_have_count(1)
+    assert visitor.api(f"/clips/{clip['id']}")["tags"] == ["late", "ring"]
+
+
 def test_settings_come_back_by_button_and_by_dropping_the_file(visitor: Visitor) -> None:
     clip = visitor.make_clip("a white ring spinning in a hall")
     page = visitor.page
