@@ -58,7 +58,7 @@ def main() -> int:
             loss = stage.losses(0.0)["loss"]
         loss.backward()
 
-    draw_s = timed(lambda: draw(recipe, rng, recipe.vae_frames, recipe.video_vae.batch_size), count)
+    draw_s = timed(lambda: draw(recipe, rng, recipe.num_frames, recipe.video_vae.batch_size), count)
     step_s = timed(step, count)
     picture_s = timed(lambda: render(sample(rng), recipe.num_frames, recipe.frame_rate, recipe.size), 4 * count)
     sound_s = timed(lambda: synthesize(sample(rng), recipe.duration_s, recipe.sound.sample_rate), 4 * count)
@@ -71,7 +71,7 @@ def main() -> int:
         "baseline": f"step {step_s:.3f} s, drawing {draw_s:.3f} s",
         "milliseconds a clip": {"picture": round(1000 * picture_s, 1), "sound": round(1000 * sound_s, 1)},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread, torch {torch.__version__}",
-        "shape": f"{recipe.video_vae.batch_size} x {recipe.vae_frames} frames of {recipe.size} pixels",
+        "shape": f"{recipe.video_vae.batch_size} x {recipe.num_frames} frames of {recipe.size} pixels",
     }
     print(json.dumps(report) if options.json else "\n".join(f"{name}: {value}" for name, value in report.items()))
     return 0 if report["pass"] else 1

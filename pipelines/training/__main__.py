@@ -1,9 +1,9 @@
 """``python -m pipelines.training pocket --stage ... --minutes ...``: train one stage, or release what is trained.
 
-In order: ``video_vae`` and ``audio_vae``, ``latents``, ``transformer``. Beside them: ``vocoder`` at any time,
-``video_decoder`` and then ``upscaler`` after ``video_vae``; and the readers that measure it all, ``picture_reader`` before
-``sync_reader``, and ``sound_reader``. ``readers_release`` and ``release`` measure and write what is trained. In a fresh clone
-``adopt`` makes checkpoints of the released weights; any stage then goes on from them with ``--resume``.
+In order: ``video_vae`` (a moment is enough: its encoder never changes) and ``audio_vae``, ``latents``, ``transformer``. Beside
+them: ``vocoder`` at any time, more of ``video_vae``, and then ``upscaler``; and the readers that measure it all,
+``picture_reader`` before ``sync_reader``, and ``sound_reader``. ``readers_release`` and ``release`` measure and write what is
+trained. In a fresh clone ``adopt`` makes checkpoints of the released weights; any stage then goes on from them with ``--resume``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pipelines.metrics.readers import READERS_FOLDER
 from pipelines.registry import POCKET_FOLDER
 from pipelines.training import lora_command
 from pipelines.training.latents import SCALES_FILE, encode_clips, measure_scales, save_latents
+from pipelines.training.linear_start import quick_encoder
 from pipelines.training.machine import keep_memory
 from pipelines.training.reader_release import adopt_readers, release_readers
 from pipelines.training.recipes import build_audio_vae, build_video_vae, pocket
@@ -85,7 +86,8 @@ def _encode(run: Run, count: int) -> None:
     load_average(audio_vae, run.folder, "audio_vae")
     vae, audio_vae = vae.to(run.device).eval(), audio_vae.to(run.device).eval()
     rows = []
-    for index, row in enumerate(encode_clips(run.recipe, vae, audio_vae, count=count, seed=run.seed), start=1):
+    quick = quick_encoder(vae)
+    for index, row in enumerate(encode_clips(run.recipe, quick, audio_vae, count=count, seed=run.seed), start=1):
         rows.append(row)
         if index % 500 == 0:
             typer.echo(f"latents  {index} of {count}")

@@ -10,7 +10,7 @@ from pipelines.metrics.figures import Figure
 from pipelines.training.recipes import Recipe
 from pipelines.world.words import ACTIONS, COLOURS, PLACES, SHAPES, SPRITES, TALKERS
 
-STAGES = ("video_vae", "video_decoder", "audio_vae", "vocoder", "transformer", "upscaler")
+STAGES = ("video_vae", "audio_vae", "vocoder", "transformer", "upscaler")
 _HEAD = """---
 license: apache-2.0
 library_name: diffusers

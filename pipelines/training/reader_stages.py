@@ -244,9 +244,8 @@ def reader_stage(name: str, recipe: Recipe, folder: Path, device: torch.device, 
 
 def _codec(recipe: Recipe, folder: Path, device: torch.device) -> AutoencoderKLLTX2Video | None:
     """The best video VAE trained so far, or ``None``."""
-    trained = [stage for stage in ("video_decoder", "video_vae") if (folder / f"{stage}.pt").exists()]
-    if not trained:
+    if not (folder / "video_vae.pt").exists():
         return None
     vae = build_video_vae(recipe)
-    load_average(vae, folder, trained[0])
+    load_average(vae, folder, "video_vae")
     return vae.to(device)

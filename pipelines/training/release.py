@@ -42,7 +42,7 @@ def assemble(recipe: Recipe, folder: Path) -> LTX2Pipeline:
     """The pipeline of all finished stages in ``folder``. Raises ``FileNotFoundError`` naming the stage that is missing."""
     tokenizer = build_tokenizer(recipe.prompt_tokens)
     vae, audio_vae, vocoder = build_video_vae(recipe), build_audio_vae(recipe), build_vocoder(recipe)
-    load_average(vae, folder, "video_decoder" if (folder / "video_decoder.pt").exists() else "video_vae")
+    load_average(vae, folder, "video_vae")
     load_average(audio_vae, folder, "audio_vae")
     load_average(vocoder, folder, "vocoder")
     denoiser = Denoiser(recipe, len(tokenizer))

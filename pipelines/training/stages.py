@@ -18,7 +18,7 @@ from pipelines.training.tokenizer import build_tokenizer
 from pipelines.training.trainer import Stage, load_average
 from pipelines.training.transformer import Denoiser, TrainingSet, TransformerStage
 from pipelines.training.upscaler_stage import UpscalerStage
-from pipelines.training.video_vae import VideoDecoderStage, VideoVAEStage, begin
+from pipelines.training.video_vae import VideoVAEStage, begin
 from pipelines.world.captions import caption
 from pipelines.world.scene import Scene, sample
 
@@ -40,10 +40,9 @@ def build_stage(name: str, run: Run) -> Stage:
 
 
 def finished_vae(recipe: Recipe, folder: Path) -> AutoencoderKLLTX2Video:
-    """The video VAE as far as it is trained, with the longer trained decoder if there is one."""
+    """The video VAE as far as it is trained."""
     vae = build_video_vae(recipe)
-    has_decoder = (folder / f"{VideoDecoderStage.name}.pt").exists()
-    load_average(vae, folder, VideoDecoderStage.name if has_decoder else VideoVAEStage.name)
+    load_average(vae, folder, VideoVAEStage.name)
     return vae
 
 
@@ -52,12 +51,6 @@ def _video_vae(run: Run) -> Stage:
     if not (run.folder / f"{VideoVAEStage.name}.pt").exists():
         begin(vae, run.recipe, run.seed)
     return VideoVAEStage(vae.to(run.device), run.recipe, run.seed)
-
-
-def _video_decoder(run: Run) -> Stage:
-    vae = build_video_vae(run.recipe)
-    load_average(vae, run.folder, VideoVAEStage.name)
-    return VideoDecoderStage(vae.to(run.device), run.recipe, run.seed)
 
 
 def _transformer(run: Run) -> Stage:
@@ -96,7 +89,6 @@ STAGES: dict[str, Callable[[Run], Stage]] = {
     AudioVAEStage.name: lambda run: AudioVAEStage(build_audio_vae(run.recipe).to(run.device), run.recipe, run.seed),
     VocoderStage.name: lambda run: VocoderStage(build_vocoder(run.recipe).to(run.device), run.recipe, run.seed),
     TransformerStage.name: _transformer,
-    VideoDecoderStage.name: _video_decoder,
     UpscalerStage.name: _upscaler,
     PictureReaderStage.name: _reader(PictureReaderStage.name),
     SoundReaderStage.name: _reader(SoundReaderStage.name),

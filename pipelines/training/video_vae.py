@@ -1,4 +1,4 @@
-"""The video VAE's training: short clips, then its decoder alone on whole ones."""
+"""The video VAE's training: its encoder is linear algebra and stays as it begins, its decoder learns on whole clips."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from diffusers import AutoencoderKLLTX2Video
 
 from pipelines.training.ahead import Ahead
 from pipelines.training.cores import spread
-from pipelines.training.linear_start import begin_linear
-from pipelines.training.losses import kl, weighted_pixels
+from pipelines.training.linear_start import begin_linear, quick_encoder
+from pipelines.training.losses import weighted_pixels
 from pipelines.training.recipes import Optimization, Recipe
 from pipelines.world.renderer import render_at
 from pipelines.world.scene import Scene, sample
 
 _MOVER_WEIGHT = 5.0
-_KL_WEIGHT = 1e-5
-_FIT_FRAMES, _FIT_CLIPS = 9, 120
+_FIT_CLIPS = 150
 
 
 class VideoVAEStage:
-    """Short clips, beginning from a linear transform (``linear_start``)."""
+    """The decoder, beginning from a linear transform (``linear_start``); latents of its encoder stay valid."""
 
     name = "video_vae"
 
@@ -30,48 +29,25 @@ class VideoVAEStage:
         self.model = model
         self.optimization: Optimization = recipe.video_vae
         self.rng = np.random.default_rng(seed)
-        self._batches = Ahead(self.rng, lambda rng: draw(recipe, rng, recipe.vae_frames, recipe.video_vae.batch_size))
+        self._batches = Ahead(self.rng, lambda rng: draw(recipe, rng, recipe.num_frames, recipe.video_vae.batch_size))
+        model.encoder.requires_grad_(False)
+        self._encoder: AutoencoderKLLTX2Video | None = None
 
     def losses(self, share: float) -> dict[str, torch.Tensor]:
-        """Weighted error and KL of a batch of short clips."""
-        return _reconstruction(self.model, self._batches.take())
+        """Weighted error of whole clips."""
+        if self._encoder is None:  # not earlier: a resumed run loads its weights first
+            self._encoder = quick_encoder(self.model)
+        device = next(self.model.parameters()).device
+        pixels, masks = (part.to(device) for part in self._batches.take())
+        with torch.no_grad():
+            latents = self._encoder.encode(pixels).latent_dist.sample()
+        made = self.model.decode(latents, None, return_dict=False)[0]
+        return {"loss": weighted_pixels(made, pixels, 1 + _MOVER_WEIGHT * masks), "psnr_db": _psnr(made, pixels)}
 
 
 def begin(model: AutoencoderKLLTX2Video, recipe: Recipe, seed: int) -> None:
     """Give a new model its linear start, from fresh renders."""
-    begin_linear(model, draw(recipe, np.random.default_rng(seed), _FIT_FRAMES, _FIT_CLIPS)[0])
-
-
-def _reconstruction(model: AutoencoderKLLTX2Video, batch: tuple[torch.Tensor, torch.Tensor]) -> dict[str, torch.Tensor]:
-    device = next(model.parameters()).device
-    pixels, masks = (part.to(device) for part in batch)
-    posterior = model.encode(pixels).latent_dist
-    made = model.decode(posterior.sample(), None, return_dict=False)[0]
-    divergence = kl(posterior.mean, posterior.logvar)
-    error = weighted_pixels(made, pixels, 1 + _MOVER_WEIGHT * masks)
-    return {"loss": error + _KL_WEIGHT * divergence, "kl": divergence, "psnr_db": _psnr(made, pixels)}
-
-
-class VideoDecoderStage:
-    """The decoder on whole clips; the encoder stays as it is, so latents made meanwhile stay valid."""
-
-    name = "video_decoder"
-
-    def __init__(self, model: AutoencoderKLLTX2Video, recipe: Recipe, seed: int) -> None:
-        self.model = model
-        self.optimization: Optimization = recipe.video_decoder
-        self.rng = np.random.default_rng(seed)
-        self._batches = Ahead(self.rng, lambda rng: draw(recipe, rng, recipe.num_frames, recipe.video_decoder.batch_size))
-        model.encoder.requires_grad_(False)
-
-    def losses(self, share: float) -> dict[str, torch.Tensor]:
-        """Weighted error of whole clips."""
-        device = next(self.model.parameters()).device
-        pixels, masks = (part.to(device) for part in self._batches.take())
-        with torch.no_grad():
-            latents = self.model.encode(pixels).latent_dist.sample()
-        made = self.model.decode(latents, None, return_dict=False)[0]
-        return {"loss": weighted_pixels(made, pixels, 1 + _MOVER_WEIGHT * masks), "psnr_db": _psnr(made, pixels)}
+    begin_linear(model, draw(recipe, np.random.default_rng(seed), recipe.num_frames, _FIT_CLIPS)[0])
 
 
 @torch.no_grad()

@@ -131,7 +131,7 @@ def test_a_short_training_beats_bicubic_on_scenes_it_never_saw(tmp_path):
 
 
 def test_half_of_the_training_goes_through_the_codec():
-    recipe = replace(pocket(), size=64, video_latent_channels=32, vae_width=32, upscaler_width=8, upscaler_blocks=1)
+    recipe = replace(pocket(), size=64, video_latent_channels=48, vae_width=32, upscaler_width=8, upscaler_blocks=1)
     stage = UpscalerStage(build_upscaler(recipe), recipe, 0, build_video_vae(recipe))
     stage.losses(0.0)["loss"].backward()
     assert all(parameter.grad is None for parameter in stage._vae.parameters())

@@ -16,12 +16,13 @@ from pipelines.mel import log_mel
 from pipelines.registry import Defaults, spec_from_folder
 from pipelines.training.audio_stages import AudioVAEStage, VocoderStage
 from pipelines.training.latents import encode_clips, load_latents, measure_scales, save_latents
+from pipelines.training.linear_start import blocks, quick_encoder, unblocked
 from pipelines.training.recipes import Optimization, Recipe, build_audio_vae, build_video_vae, build_vocoder, pocket
 from pipelines.training.release import adopt, release, release_all
 from pipelines.training.tokenizer import build_tokenizer
 from pipelines.training.trainer import Budget, Stage, train
 from pipelines.training.transformer import Denoiser, TrainingSet, TransformerStage
-from pipelines.training.video_vae import VideoDecoderStage, VideoVAEStage, begin, draw
+from pipelines.training.video_vae import VideoVAEStage, begin, draw
 from pipelines.world.scene import sample
 
 
@@ -29,9 +30,9 @@ from pipelines.world.scene import sample
 def recipe() -> Recipe:
     quick = Optimization(learning_rate=2e-3, batch_size=2, warmup_steps=5)
     return replace(
-        pocket(), size=64, num_frames=9, frame_rate=8.0, video_latent_channels=32, vae_width=32, vae_frames=5, vocoder_width=32,
+        pocket(), size=64, num_frames=9, frame_rate=8.0, video_latent_channels=48, vae_width=32, vocoder_width=32,
         video_width=64, audio_width=32, heads=2, layers=1, text_width=32, text_layers=1,
-        video_vae=replace(quick, learning_rate=2e-5), video_decoder=quick, audio_vae=quick,
+        video_vae=replace(quick, learning_rate=2e-5), audio_vae=quick,
         vocoder=quick, transformer=replace(quick, batch_size=4),
     )  # fmt: skip
 
@@ -56,17 +57,36 @@ def test_the_video_vae_begins_as_a_linear_transform_and_goes_on_from_there(recip
     begin(model, recipe, 0)
     begun = psnr_db(model, held)
     list(train(VideoVAEStage(model, recipe, 0), tmp_path, Budget(steps=80), resume=False))
-    assert blank < 10 and begun > 15 and psnr_db(model, held) > begun - 1
+    assert blank < 10 and begun > best_linear_db(recipe, held) - 1 and psnr_db(model, held) > begun - 1
+
+
+def best_linear_db(recipe: Recipe, held: torch.Tensor) -> float:
+    """What principal components of whole blocks keep of ``held``, as many as a cell has latents."""
+    rows = blocks(draw(recipe, np.random.default_rng(0), 9, 60)[0], 32, 4).movedim(1, -1).flatten(0, 3)
+    _, _, basis = torch.svd_lowrank(rows - rows.mean(0), q=recipe.video_latent_channels + 16)
+    basis = basis[:, : recipe.video_latent_channels]
+    kept = ((blocks(held, 32, 4).movedim(1, -1) - rows.mean(0)) @ basis) @ basis.T + rows.mean(0)
+    return float(-10 * torch.log10((unblocked(kept.movedim(-1, 1), 32, 4) - held).square().mean() / 4))
+
+
+def test_a_linear_encoder_is_as_good_as_its_products(recipe):
+    torch.manual_seed(0)
+    model, pixels = build_video_vae(recipe).eval(), draw(recipe, np.random.default_rng(1), 9, 2)[0]
+    with torch.no_grad():
+        assert torch.equal(quick_encoder(model).encode(pixels).latent_dist.mode(), model.encode(pixels).latent_dist.mode())
+        begin(model, recipe, 0)
+        quick = quick_encoder(model).encode(pixels).latent_dist.mode()
+        assert (quick - model.encode(pixels).latent_dist.mode()).abs().max() < 1e-3
+    assert torch.equal(unblocked(blocks(pixels, 32, 4), 32, 4), pixels)
 
 
 def test_every_stage_learns_and_is_released(recipe, tmp_path):
     torch.manual_seed(0)
     vae = build_video_vae(recipe)
     begin(vae, recipe, 0)
+    encoder = {name: value.clone() for name, value in vae.encoder.state_dict().items()}
     assert len(losses(VideoVAEStage(vae, recipe, 0), tmp_path, 3)) == 3
     assert len((tmp_path / "video_vae.log.jsonl").read_text().splitlines()) == 3
-    encoder = {name: value.clone() for name, value in vae.encoder.state_dict().items()}
-    assert len(losses(VideoDecoderStage(vae, recipe, 0), tmp_path, 3)) == 3
     assert all(torch.equal(value, vae.encoder.state_dict()[name]) for name, value in encoder.items())
     audio_vae, vocoder = build_audio_vae(recipe), build_vocoder(recipe)
     assert len(losses(AudioVAEStage(audio_vae, recipe, 0), tmp_path, 3)) == 3
@@ -74,7 +94,7 @@ def test_every_stage_learns_and_is_released(recipe, tmp_path):
 
     save_latents(tmp_path / "latents-0.pt", list(encode_clips(recipe, vae, audio_vae, count=3, seed=0)))
     scenes, video, audio = load_latents([tmp_path / "latents-0.pt"])
-    assert video.shape == (3, 3 * 2 * 2, 32) and audio.shape == (3, recipe.audio_latent_frames, recipe.audio_token)
+    assert video.shape == (3, 3 * 2 * 2, 48) and audio.shape == (3, recipe.audio_latent_frames, recipe.audio_token)
     measure_scales(recipe, vae, audio_vae, tmp_path)
     data = TrainingSet.stored(tmp_path, torch.device("cpu"))
     assert data.scenes == scenes and 0.9 < float(data.video_KND.square().mean()) < 1.1
