@@ -1,4 +1,4 @@
-"""One running studio and one Chromium for all browser tests; both are skipped, with the reason, where no Chromium is found."""
+"""One running studio and one Chromium for all browser tests of a process; both are skipped, with the reason, where no Chromium is found."""
 
 from __future__ import annotations
 
@@ -30,8 +30,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(600))
-            # One server for all of them, also where the suite runs in several processes.
-            item.add_marker(pytest.mark.xdist_group("e2e"))
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="no chromium on PATH: apt-get install chromium runs the browser tests"))
 
