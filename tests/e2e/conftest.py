@@ -1,4 +1,4 @@
-"""One running studio and one Chromium for all browser tests of a process; both are skipped, with the reason, where no Chromium is found."""
+"""A running studio and a Chromium for the browser tests of one process; skipped, with the reason, where no Chromium is found."""
 
 from __future__ import annotations
 
