@@ -56,28 +56,31 @@ def train_pocket(
     torch.manual_seed(seed)
     where = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     run = Run(pocket(), RUNS, where, seed, compiled=minutes >= _WORTH_COMPILING and shutil.which("c++") is not None)
-    match stage:
-        case "adopt":
-            adopt_all(run.recipe, POCKET_FOLDER.parent, RUNS)
-            if READERS_FOLDER.exists():
-                adopt_readers(READERS_FOLDER, RUNS)
-        case "release":
-            try:
+    try:
+        match stage:
+            case "adopt":
+                adopt_all(run.recipe, POCKET_FOLDER.parent, RUNS)
+                if READERS_FOLDER.exists():
+                    adopt_readers(READERS_FOLDER, RUNS)
+            case "release":
                 report = release_all(run.recipe, RUNS, POCKET_FOLDER.parent, clips, typer.echo)
-            except InvalidRequest as error:
-                raise typer.BadParameter(error.message) from None
-            typer.echo("all floors hold" if report.passed else "not all floors hold")
-        case "readers_release":
-            for name, value in release_readers(run.recipe, RUNS, READERS_FOLDER).items():
-                typer.echo(f"{name}  {value:.4f}")
-        case "latents":
-            _encode(run, clips)
-        case name:
-            for line in train(
-                build_stage(name, run), RUNS, Budget(minutes=minutes), resume=resume, use_muon=name == "transformer"
-            ):
-                losses = "  ".join(f"{name} {value:.4f}" for name, value in line.losses.items())
-                typer.echo(f"{line.stage}  {line.minutes:.1f} min  step {line.steps}  {losses}")
+                typer.echo("all floors hold" if report.passed else "not all floors hold")
+            case "readers_release":
+                for name, value in release_readers(run.recipe, RUNS, READERS_FOLDER).items():
+                    typer.echo(f"{name}  {value:.4f}")
+            case "latents":
+                _encode(run, clips)
+            case name:
+                for line in train(
+                    build_stage(name, run), RUNS, Budget(minutes=minutes), resume=resume, use_muon=name == "transformer"
+                ):
+                    losses = "  ".join(f"{name} {value:.4f}" for name, value in line.losses.items())
+                    typer.echo(f"{line.stage}  {line.minutes:.1f} min  step {line.steps}  {losses}")
+    except InvalidRequest as error:
+        raise typer.BadParameter(error.message) from None
+    except FileNotFoundError as error:
+        missing = f"{error.filename} is missing; an earlier stage makes it." if error.filename else f"{error}."
+        raise typer.BadParameter(f"{stage} cannot begin: {missing}", param_hint="--stage") from None
 
 
 def _encode(run: Run, count: int) -> None:

@@ -83,7 +83,8 @@ def pocket() -> Recipe:
 def build_video_vae(recipe: Recipe) -> AutoencoderKLLTX2Video:
     """32x32 pixels and 4 frames a cell. The encoder is a linear map, so the weights go where pictures are made.
 
-    Widths of the encoder are the least at which its steps lose nothing that the latents could hold.
+    Widths of the encoder are the least at which its steps lose nothing that the latents could hold; their number has to be a
+    multiple of 3.
     """
     wide, latent = recipe.vae_width, recipe.video_latent_channels
     return AutoencoderKLLTX2Video(

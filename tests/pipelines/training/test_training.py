@@ -1,8 +1,11 @@
-"""Training at tiny size: stills equal to repeated frames, stages that learn, checkpoints that continue, a release that loads."""
+"""Training at tiny size: a codec that begins linear, stages that learn, checkpoints that continue, a release that loads."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -173,3 +176,17 @@ def test_words_of_the_world_are_single_tokens(text):
     words = tokenizer.tokenize(text)
     assert len(words) == len(text.replace(",", " ,").replace(".", " .").split())
     assert tokenizer.decode(tokenizer("Äpfel 球 🎈").input_ids) == "Äpfel 球 🎈"
+
+
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("transformer", "transformer cannot begin: no latents yet: run the stage 'latents' first."),
+        ("latents", "latents cannot begin: runs/pocket/video_vae.pt is missing; an earlier stage makes it."),
+    ],
+)
+def test_a_stage_whose_forerunner_is_missing_says_which(stage, words, tmp_path):
+    command = [sys.executable, "-m", "pipelines.training", "pocket", "--stage", stage, "--minutes", "0.01"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "COLUMNS": "200"}
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 2 and words in ran.stderr and "Traceback" not in ran.stderr, ran.stderr
