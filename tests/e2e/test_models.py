@@ -40,6 +40,8 @@ def test_a_model_is_looked_at_verified_and_used(browser: Browser, server: Server
     assert not person.overflows()
     assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
     if os.environ.get("STUDIO_SCREENSHOTS") == "1":
+        expect(page.locator(".toast")).to_have_count(0, timeout=15_000)  # it would be caught half faded
+        pocket.scroll_into_view_if_needed()
         page.screenshot(path=SCREENSHOTS / f"models-{'desktop' if width > 760 else 'phone'}-{colours}.png")
     distant.get_by_role("button", name="Use LTX-2").click()
     expect(page.locator("#field-model input")).to_have_value("LTX-2  ·  90 GB download")
