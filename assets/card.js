@@ -180,7 +180,7 @@
     const rows = [
       ["Model", clip.request.model],
       ["Steps", clip.request.num_inference_steps],
-      ["Frames", `${clip.num_frames} at ${clip.frame_rate} a second`],
+      ...(clip.has_video ? [["Frames", `${clip.num_frames} at ${clip.frame_rate} a second`]] : []),
       ["Made in", words.seconds(spent)],
       ["File", words.bytes(clip.size_bytes)],
     ];

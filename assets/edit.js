@@ -215,7 +215,10 @@
       fields: () => [field("seam", "Seconds made anew around the seam", 0.5, { min: 0.1, max: 2 })],
       edit: () => ({ kind: "loop", seam_s: Number(read("seam")) }),
     },
-    dub: { group: "Whole clip", title: "Dub", text: "Makes new sound for the picture.", words: true, edit: () => ({ kind: "dub" }) },
+    dub: {
+      group: "Whole clip", title: "Dub", text: "Makes new sound for the picture.", words: true, edit: () => ({ kind: "dub" }),
+      fields: () => [studio.withDubbers(choice("model", "Made by", [["", "The clip's own model"]]))],
+    },
     visualise: { group: "Whole clip", title: "Visualise", text: "Makes a new picture for the sound.", words: true, edit: () => ({ kind: "visualise" }) },
     speed: {
       group: "Whole clip", title: "Speed", text: "Faster or slower; voices and music keep their pitch.",
@@ -308,6 +311,7 @@
   const asked = () => ({
     source: `clip:${now.clip.id}`,
     edit: TOOLS[now.tool].edit(),
+    ...(read("model") ? { model: read("model") } : {}),
     ...(TOOLS[now.tool].words ? { ...(prompt.value.trim() ? { prompt: prompt.value } : {}), ...(seed.value ? { seed: Number(seed.value) } : {}) } : {}),
   });
 

@@ -1,8 +1,8 @@
-/* Enlarging a finished clip: a menu of factors, there only for clips of models that have an upscaler. */
+/* What other models do for a finished clip: enlarge it, by a menu that is there where its model has an upscaler, or dub it. */
 (() => {
   "use strict";
   const studio = window.studio;
-  const { api, attempt, toast } = studio;
+  const { h, api, attempt, toast } = studio;
   let asking = null;
 
   /* The models, asked for once. */
@@ -18,6 +18,17 @@
   studio.upscaleFactors = async (model) => {
     const found = (await studio.models()).find((each) => each.id === model);
     return (found?.upscale_factors ?? []).filter((factor) => factor > 1);
+  };
+
+  /* A list, and in it the models for sound alone. */
+  studio.withDubbers = (field) => {
+    const size = (bytes) => (bytes ? `${Math.round(bytes / 1e9)} GB` : "a large");
+    const label = (model) => (model.is_local ? model.title : `${model.title} · ${size(model.download_bytes)} download`);
+    attempt(async () => {
+      const found = (await studio.models()).filter((each) => each.is_for_sound);
+      field.querySelector("select").append(...found.map((each) => h("option", { value: each.id }, label(each))));
+    });
+    return field;
   };
 
   const enlarge = (clip, factor) =>

@@ -186,17 +186,17 @@
     true,
   );
 
-  /* ---- seconds and frames beside the duration slider, while it moves ---- */
+  /* ---- seconds, and frames where there are any, beside the duration slider while it moves ---- */
   function noteDuration() {
     const slider = document.querySelector("#field-duration input[type=range]");
     const title = document.querySelector("#field-duration [data-testid=block-info]");
     const rate = Number(
       /([\d.]+) frames a second/.exec(document.querySelector("#field-duration .info-text")?.textContent ?? "")?.[1],
     );
-    if (!slider || !title || !rate) return;
+    if (!slider || !title) return;
     const note = title.querySelector(".note") ?? title.appendChild(h("span", { class: "note" }));
     const seconds = Number(slider.value),
-      text = `${seconds.toFixed(2)} s · ${Math.round(seconds * rate)} frames`;
+      text = `${seconds.toFixed(2)} s${rate ? ` · ${Math.round(seconds * rate)} frames` : ""}`;
     if (note.textContent !== text) {
       note.textContent = text;
       slider.setAttribute("aria-valuetext", text);

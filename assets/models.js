@@ -36,7 +36,7 @@
       { class: "model-facts" },
       fact("Download", model.download_bytes ? size(model.download_bytes) : "Size not known"),
       fact("Licence", model.licence),
-      fact("Makes", `Picture${model.is_silent ? ", no sound" : " and sound"}`),
+      fact("Makes", model.is_for_sound ? "Sound alone" : `Picture${model.is_silent ? ", no sound" : " and sound"}`),
       model.begins_with.includes("words") ? null : fact("Needs", "A first frame"),
       state?.needs_bytes ? fact("Memory", size(state.needs_bytes)) : null,
       state ? fact("Weights", BITS[state.quantization] ?? "Chosen when loaded") : null,

@@ -137,7 +137,8 @@
     seconds: (s) =>
       s < 10 ? `${s.toFixed(s < 1 ? 2 : 1)} s` : s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`,
     bytes: (n) => (n < 1e6 ? `${Math.round(n / 1e3)} kB` : `${(n / 1e6).toFixed(1)} MB`),
-    size: (clip) => `${clip.width} × ${clip.height}`,
+    /* Of a clip, or of a request for one. */
+    size: (clip) => ((clip.modality ?? clip.request?.modality) === "audio" ? "sound only" : `${clip.width} × ${clip.height}`),
     left: (s) =>
       s === null || s === undefined
         ? ""

@@ -7,6 +7,7 @@ from typing import Any
 from pipelines.contract import EditRequest
 from pipelines.editing.plan import EditPlan
 from pipelines.edits import Dub, Edit, Enlarge, Keyframes, Region, Retake, Visualise
+from pipelines.family import Call
 from pipelines.graph import Node, Wire
 from pipelines.models.manifest import Weights
 from pipelines.nodes.compose import Compose
@@ -21,12 +22,20 @@ from pipelines.nodes.load_clip import LoadClip
 from pipelines.nodes.load_latents import LoadLatents
 from pipelines.nodes.upscale import Upscale
 from pipelines.optimize.latent_store import Kept
+from pipelines.stages import call_for
 
 
 def plain_edit(request: EditRequest, plan: EditPlan) -> dict[str, Node]:
     """Streams ``frames`` and ``sound`` of an edit that no model takes part in."""
     graph = _loaded(request)
     graph["edit"] = EditMedia(edit=request.edit, plan=plan, source=Wire(node="source"), other=_other(request))
+    return graph | _streams("edit", plan)
+
+
+def dubbed(request: EditRequest, plan: EditPlan, call: Call, weights: str) -> dict[str, Node]:
+    """Streams ``frames`` and ``sound`` of a clip whose sound a model for sound alone makes anew."""
+    graph = _loaded(request) | {"call": call_for(request, call, weights)}
+    graph["edit"] = EditMedia(edit=request.edit, plan=plan, source=Wire(node="source"), other=Wire(node="call"))
     return graph | _streams("edit", plan)
 
 

@@ -31,11 +31,11 @@ from pipelines.contract import (
     Quantization,
     StudioError,
 )
-from pipelines.edit_graphs import begins_with, enlarged, imagined, plain_edit
+from pipelines.edit_graphs import begins_with, dubbed, enlarged, imagined, plain_edit
 from pipelines.editing.plan import EditPlan, imagined_frames
 from pipelines.editing.request import planned
 from pipelines.editing.shape import shape_of
-from pipelines.edits import Enlarge
+from pipelines.edits import Dub, Enlarge
 from pipelines.graph import Graph, Node, NodeCache, Wire, execute, needed, signatures
 from pipelines.lora.stack import LoraStack
 from pipelines.models.ltx2.latents import Canvas
@@ -367,6 +367,9 @@ class Engine:
             model = self.model(request.model)
             graph = imagined(request, plan, model.sha256, self._kept(request, plan))
             maker = _Maker(model.sha256, FILE_SAMPLE_RATE)
+        elif spec.call is not None and isinstance(request.edit, Dub):
+            model = self.model(request.model)
+            graph, maker = dubbed(request, plan, spec.call, model.sha256), _Maker(model.sha256, FILE_SAMPLE_RATE)
         else:
             graph = plain_edit(request, plan)
         graph["mux"] = Mux(

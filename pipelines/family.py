@@ -24,20 +24,19 @@ FAMILIES = (
     "pipelines.models.hunyuanvideo15.family",
     "pipelines.models.skyreels.family",
     "pipelines.models.kandinsky6.family",
+    "pipelines.models.stableaudio3.family",
+    "pipelines.models.acestep.family",
 )
 """Modules that hold a ``FAMILY`` each, in the order in which people see their models."""
 LOADER = "pipelines.models.called:load"
+_CONFIGS = {"scheduler": "scheduler_config.json"}
 
 OF_EVERY_CALL: Mapping[str, str] = {
     name: name for name in ("prompt", "negative_prompt", "height", "width", "num_frames", "num_inference_steps", "guidance_scale")
 }
 """What most pipelines take, by the request's own names."""
-_OUTSIDE = frozenset(
-    (
-        *("kind", "original_prompt", "model", "modality", "height", "width", "frame_rate"),
-        *("upscale", "stages", "quantization", "seed", "crf"),
-    )
-)
+_OF_PICTURE = frozenset(("height", "width", "frame_rate", "crf", "upscale", "stages", "first_frame"))
+_OUTSIDE = _OF_PICTURE | {"kind", "original_prompt", "model", "modality", "num_frames", "quantization", "seed"}
 """Fields that are not for the pipeline: the studio itself does what they say."""
 
 
@@ -49,7 +48,8 @@ class Call:
     none. ``arguments`` says which argument a field of the request becomes; ``part.setting`` is the setting of a part that can be
     made anew, such as a guider. ``fixed`` is given with every call. ``prompt_tokens`` is the longest text that its encoder reads,
     as its ``tokenizer`` counts. ``parts`` are loaded by another class of transformers than the folder names. ``float32`` are the
-    parts that lose too much in fewer bits.
+    parts that lose too much in fewer bits. Without ``has_video`` it makes sound alone, of at least ``shortest_s`` seconds: what
+    is more than was asked for is cut off.
     """
 
     text: str = ""
@@ -57,7 +57,9 @@ class Call:
     arguments: Mapping[str, str] = field(default_factory=lambda: OF_EVERY_CALL)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     prompt_tokens: int = 512
+    has_video: bool = True
     has_audio: bool = False
+    shortest_s: float = 0.0
     parts: Mapping[str, str] = field(default_factory=dict)
     float32: tuple[str, ...] = ("vae",)
 
@@ -65,13 +67,20 @@ class Call:
         """Whether the request's field ``name`` does anything here."""
         if name == "first_frame":
             return bool(self.image)
-        if name in ("modality", "audio_bitrate_kbps"):
+        if name == "modality":
+            return self.has_audio and self.has_video
+        if name == "audio_bitrate_kbps":
             return self.has_audio
+        if name in _OF_PICTURE and not self.has_video:
+            return False
         return name in _OUTSIDE or name in self.arguments
 
     def arguments_of(self, request: ClipRequest) -> dict[str, Any]:
         """Of the call for a complete ``request``; the first frame and the generator come later, they are no plain values."""
-        return {**self.fixed, **{argument: getattr(request, name) for name, argument in self.arguments.items()}}
+        values = {argument: getattr(request, name) for name, argument in self.arguments.items()}
+        if seconds := self.arguments.get("duration_s"):
+            values[seconds] = max(values[seconds], self.shortest_s)
+        return {**self.fixed, **values}
 
 
 @dataclass(frozen=True)
@@ -106,15 +115,16 @@ def told_by(model_id: str, folder: Path) -> dict[str, Any] | None:
     if family is None:
         return None
     try:
-        read = family.read(index, lambda part: _config(folder / part / "config.json"))
+        read = family.read(index, lambda part: _config(folder / part / _CONFIGS.get(part, "config.json")))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ModelNotFound(f"model {model_id}: {folder} is not a whole {family.title} model ({error}).", field="model") from None
     weights = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
-    silent = "" if read["call"].has_audio else ", without sound"
+    lacks = "" if read["call"].has_audio else ", without sound"
+    lacks = lacks if read["call"].has_video else ", for sound alone"
     return {
         "id": model_id,
         "title": model_id,
-        "description": f"Local {family.title} model in {folder}{silent}",
+        "description": f"Local {family.title} model in {folder}{lacks}",
         "source": str(folder),
         "loader": LOADER,
         "licence": "see the model's folder",
@@ -138,6 +148,8 @@ def check_call(request: ClipRequest, spec: ModelSpec) -> None:
     assert spec.call is not None
     if not spec.call.has_audio and request.modality is not Modality.VIDEO:
         raise InvalidRequest(f"modality is {request.modality}, but {spec.title} makes no sound: use video.", field="modality")
+    if not spec.call.has_video and request.modality is not Modality.AUDIO:
+        raise InvalidRequest(f"modality is {request.modality}, but {spec.title} makes no picture: use audio.", field="modality")
     if not spec.call.text and not getattr(request, "first_frame", None):
         raise InvalidRequest(f"first_frame is missing; {spec.title} begins with a picture: add one.", field="first_frame")
     if marks_of(request.prompt):

@@ -132,6 +132,16 @@ class ModelSpec:
         return self.call is not None and not self.call.has_audio
 
     @property
+    def is_for_sound(self) -> bool:
+        """Whether it makes sound alone."""
+        return self.call is not None and not self.call.has_video
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds of the longest clip at its own frame rate."""
+        return self.nearest_num_frames(self.max_frames) / self.defaults.frame_rate
+
+    @property
     def begins_with(self) -> tuple[str, ...]:
         """What a clip can begin with: words alone, a first frame."""
         if self.call is None:
@@ -207,6 +217,9 @@ UNGUIDED: dict[str, Any] = dict(
     guidance_rescale=0.0,
     audio_guidance_rescale=0.0,
 )
+
+SOUND_CLOCK: dict[str, Any] = dict(height=64, width=64, num_frames=100, frame_rate=10.0)
+"""What a model for sound alone recommends where others say a shape: ten seconds, counted in tenths."""
 
 
 def _pocket() -> Iterable[ModelSpec]:
@@ -384,7 +397,7 @@ class ModelCatalogue:
         near = difflib.get_close_matches(model_id, self._specs, n=1, cutoff=0.0)
         shown = model_id if len(model_id) <= 60 else model_id[:57] + "..."
         raise ModelNotFound(
-            f"model {shown!r} is not known; did you mean {near[0]!r}? All: {', '.join(self._specs)}.", field="model"
+            f"model {shown!r} is not known; did you mean {near[0]!r}? The Models tab and 'app.py models' list all.", field="model"
         )
 
     def complete(self, request: Asked) -> Asked:
@@ -404,8 +417,8 @@ class ModelCatalogue:
             defaults.pop("sigmas", None)  # a person who asks for steps does not want the model's fixed schedule
         if request.seed is None:
             defaults["seed"] = secrets.randbelow(MAX_SEED + 1)
-        if spec.is_silent and "modality" not in request.model_fields_set:
-            defaults["modality"] = Modality.VIDEO
+        if "modality" not in request.model_fields_set and (spec.is_silent or spec.is_for_sound):
+            defaults["modality"] = Modality.VIDEO if spec.is_silent else Modality.AUDIO
         full = request.model_copy(update=defaults)
         _check_stages(full, spec)
         if full.stages == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.contract import MAX_SEED, GenerationRequest, Modality
+from pipelines.contract import MAX_SEED, ClipRequest, GenerationRequest, Modality
 from pipelines.family import Call
 from pipelines.graph import Node, Wire
 from pipelines.nodes.denoise import Denoise
@@ -16,23 +16,26 @@ from pipelines.nodes.encode_timeline import encoder_of
 from pipelines.nodes.upsample_latents import UpsampleLatents
 
 
-def shape_in(request: GenerationRequest) -> dict[str, Any]:
+def shape_in(request: ClipRequest) -> dict[str, Any]:
     """Height, width, number of frames and frame rate of a complete request."""
     return request.model_dump(include={"height", "width", "num_frames", "frame_rate"})
 
 
+def call_for(request: ClipRequest, call: Call, weights: str) -> DiffusersCall:
+    """The pipeline of a family, called as a complete request says."""
+    return DiffusersCall(
+        model=request.model,
+        weights=weights,
+        arguments=call.arguments_of(request),
+        seed=request.seed,
+        first_frame=getattr(request, "first_frame", None),
+        **shape_in(request),
+    )
+
+
 def called(request: GenerationRequest, call: Call, weights: str) -> dict[str, Node]:
-    """A whole clip by the pipeline of a family; its streams are ``"frames"`` and, where there is sound, ``"sound"``."""
-    graph: dict[str, Node] = {
-        "call": DiffusersCall(
-            model=request.model,
-            weights=weights,
-            arguments=call.arguments_of(request),
-            seed=request.seed,
-            first_frame=request.first_frame,
-            **shape_in(request),
-        )
-    }
+    """A whole clip by the pipeline of a family; its streams are ``"frames"`` and ``"sound"``, where it has them."""
+    graph: dict[str, Node] = {"call": call_for(request, call, weights)}
     if request.modality != Modality.AUDIO:
         graph["frames"] = Stream(media=Wire(node="call"), name="frames")
     if request.modality != Modality.VIDEO:

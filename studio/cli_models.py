@@ -46,7 +46,8 @@ def show(model: Model, as_json: AsJson = False) -> None:
         names = ("title", "description", "licence", "source", "transformer", "state", "folder", "missing")
         rows = [(name, ", ".join(card[name]) if name == "missing" else str(card[name] or "")) for name in names]
         begins = " or ".join(name.replace("_", " ") for name in spec.begins_with)
-        rows += [("makes", f"picture{'' if spec.is_silent else ' and sound'}, from {begins}")]
+        makes = "sound alone" if spec.is_for_sound else "picture" if spec.is_silent else "picture and sound"
+        rows += [("makes", f"{makes}, from {begins}")]
         rows += [("download", _gb(card["download_bytes"])), ("fits", _fits(card)), ("memory", card["memory"])]
         answer(card, as_json, lambda: table(("what", "value"), rows, ""))
 
@@ -179,7 +180,8 @@ def _followed(look: Callable[[], dict[str, Any]], quiet: bool) -> dict[str, Any]
 def _card(spec: Any, state: dict[str, Any]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(spec), "sha256": dict(spec.sha256), "is_local": spec.is_local, "is_silent": spec.is_silent} | state
+    told = {name: getattr(spec, name) for name in ("is_local", "is_silent", "is_for_sound")}
+    return {**asdict(spec), "sha256": dict(spec.sha256), **told} | state
 
 
 def _fits(card: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Edits that need no model: frames and samples in, frames and samples out."""
+"""Edits of frames and samples that are there: no model sees them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.contract import InvalidRequest
 from pipelines.editing.colour import matched
 from pipelines.editing.layout import heard, joined, silence
 from pipelines.editing.plan import EditPlan
-from pipelines.edits import Crop, Edit, Interpolate, Join, MatchColour, Mute, ReplaceSound, ShiftSound, Speed, Trim
+from pipelines.edits import Crop, Dub, Edit, Interpolate, Join, MatchColour, Mute, ReplaceSound, ShiftSound, Speed, Trim
 from pipelines.optical_flow import DenseFlow
 
 
@@ -36,7 +36,7 @@ def edited(edit: Edit, plan: EditPlan, source: Media, other: Media | None) -> Me
             frames = matched(frames, start, max(start + 1, end))
         case Mute():
             sound = None
-        case ReplaceSound():
+        case ReplaceSound() | Dub():
             assert other is not None and other.sound is not None
             sound = heard(other.sound, 0.0, shape.duration_s)
         case ShiftSound(offset_s=offset_s) if sound is not None:

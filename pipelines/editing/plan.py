@@ -116,7 +116,19 @@ def plan_edit(edit: Edit, source: Shape, spec: ModelSpec, other: Shape | None = 
         raise _wrong(f"edit makes {plan.shape.width}x{plan.shape.height} pixels; the most is {_LARGEST_SIDE} a side")
     if plan.video.is_empty and plan.audio.is_empty:
         return plan
+    if spec.is_for_sound:
+        return _dubbed_by(spec, edit, plan)
     return _with_window(plan, spec)
+
+
+def _dubbed_by(spec: ModelSpec, edit: Edit, plan: EditPlan) -> EditPlan:
+    """A dub by a model for sound alone, which sees nothing of the clip."""
+    if not isinstance(edit, Dub):
+        raise _wrong(f"model is {spec.id}, and {spec.title} makes sound alone: use it to dub, or another model", "model")
+    if plan.shape.duration_s > spec.longest_s:
+        raise _wrong(f"the clip lasts {plan.shape.duration_s:.1f} s; {spec.title} makes at most {spec.longest_s:.0f} s", "source")
+    notice = f"{spec.title} reads the words and the length; it does not see the picture."
+    return replace(plan, notices=(*plan.notices, notice))
 
 
 def _with_window(plan: EditPlan, spec: ModelSpec) -> EditPlan:

@@ -46,6 +46,8 @@ class CalledModel:
     @property
     def sample_rate(self) -> int:
         """Samples a second of its sound; 0 where it has none."""
+        if self.spec.is_for_sound:
+            return int(self.pipeline.vae.config.sampling_rate)
         return int(getattr(self.pipeline, "audio_sample_rate", 0))
 
     def pipeline_for(self, image: bool) -> Any:
@@ -168,8 +170,8 @@ def check_texts(model: CalledModel, arguments: Mapping[str, Any]) -> None:
 
 @contextmanager
 def tiled(pipeline: Any, is_wanted: bool) -> Iterator[None]:
-    """The picture decoded in tiles while the context lasts, where that ``is_wanted``: it takes less memory."""
-    if not is_wanted:
+    """What the VAE can decode in tiles so decoded while the context lasts, where that ``is_wanted``: it takes less memory."""
+    if not is_wanted or not hasattr(pipeline.vae, "enable_tiling"):
         yield
         return
     pipeline.vae.enable_tiling()

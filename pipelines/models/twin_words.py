@@ -6,7 +6,16 @@ from typing import Any
 
 import torch
 from tokenizers import pre_tokenizers
-from transformers import CLIPTokenizer, Qwen2Tokenizer, T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
+from transformers import (
+    CLIPTokenizer,
+    GemmaTokenizer,
+    Qwen2Tokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+    UMT5Config,
+    UMT5EncoderModel,
+)
 
 TEXT_WIDTH = 32
 _SPECIAL = ("<pad>", "</s>", "<unk>", "▁")
@@ -16,6 +25,13 @@ def t5_tokenizer() -> T5Tokenizer:
     """T5's own class over ASCII characters."""
     words = [*_SPECIAL, *map(chr, range(33, 127))]
     return T5Tokenizer(vocab=[(word, -1.0) for word in words], extra_ids=0, model_max_length=512)
+
+
+def gemma_tokenizer() -> GemmaTokenizer:
+    """Gemma's own class over ASCII characters."""
+    words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *map(chr, range(33, 127))]
+    vocabulary = {word: index for index, word in enumerate(words)}
+    return GemmaTokenizer(vocab=vocabulary, merges=[], padding_side="right", model_max_length=256)
 
 
 def _sizes() -> dict[str, Any]:

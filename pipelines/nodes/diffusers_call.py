@@ -43,9 +43,10 @@ class DiffusersCall(Node):
             arguments["image"] = self._picture(context, self.first_frame)
         arguments |= {"generator": torch.Generator("cpu").manual_seed(self.seed), "output_type": "np"}
         with tiled(pipeline, context.thrift == SPARING), closing(called(pipeline, arguments)) as steps:
-            output = yield from _told(steps)
+            decoding = "decode sound" if model.spec.is_for_sound else "decode picture"
+            output = yield from _told(steps, decoding)
         media = self._media(output, model)
-        yield Progress("decode picture", 1, 1)
+        yield Progress(decoding, 1, 1)
         return media
 
     def _picture(self, context: Context, reference: str) -> Any:
@@ -61,11 +62,13 @@ class DiffusersCall(Node):
             raise InvalidRequest(f"first_frame cannot be read ({error}); upload the image again.", field="first_frame") from error
 
     def _media(self, output: Any, model: Any) -> Any:
-        """Frames ``[F, H, W, 3]`` uint8 and, where the pipeline makes it, sound. Raises ``InvalidRequest`` for another shape."""
+        """Frames ``[F, H, W, 3]`` uint8 and sound, where the pipeline makes them. Raises ``InvalidRequest`` for another shape."""
         import numpy as np
 
         from pipelines.clip_io import Media, Sound
 
+        if model.spec.is_for_sound:
+            return Media(None, Sound(np.atleast_2d(output.audios[0]), model.sample_rate), self.frame_rate)
         frames = (output.frames[0] * 255).round().astype(np.uint8)
         if frames.shape[:3] != (self.num_frames, self.height, self.width):
             made = " x ".join(map(str, frames.shape[:3]))
@@ -77,8 +80,8 @@ class DiffusersCall(Node):
         return Media(frames, None if samples is None else Sound(np.atleast_2d(samples[0]), model.sample_rate), self.frame_rate)
 
 
-def _told(steps: Generator[Any, None, Any]) -> Generator[Event, None, Any]:
-    """The steps of a call as events: the first tells that the texts are read, the last that the picture is decoded next."""
+def _told(steps: Generator[Any, None, Any], decoding: str) -> Generator[Event, None, Any]:
+    """The steps of a call as events: the first tells that the texts are read, the last that ``decoding`` comes next."""
     while True:
         try:
             step = next(steps)
@@ -88,4 +91,4 @@ def _told(steps: Generator[Any, None, Any]) -> Generator[Event, None, Any]:
             yield Progress("encode", 1, 1)
         yield Progress("denoise", step.index, step.total)
         if step.index == step.total:
-            yield Progress("decode picture", 0, 1)
+            yield Progress(decoding, 0, 1)

@@ -32,7 +32,7 @@ class Recipe:
     num_frames: int = 25
     frame_rate: float = 12.0
     sound: Mel = field(default_factory=Mel)
-    video_latent_channels: int = 192
+    video_latent_channels: int = 72
     vae_width: int = 96
     audio_latent_channels: int = 1
     vocoder_width: int = 128

@@ -26,6 +26,8 @@ from pipelines.world.scene import Scene
 
 _CAPTION_DROPOUT = 0.1
 _AUDIO_WEIGHT = 0.5
+_PLAIN_AT_FIRST = 0.8
+"""How many samples are drawn among the plain scenes as training begins; it falls evenly to none. Few things before many."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ def encode_texts(model: Denoiser, tokenizer: GemmaTokenizer, texts: list[str], l
     return made
 
 
+def _is_plain(scene: Scene) -> bool:
+    """One thing or character, filmed and drawn without a trick: what most prompts ask for."""
+    return len(scene.subjects) == 1 and scene.camera == "still" and scene.look == "flat"
+
+
 class TransformerStage:
     """Velocity prediction on normalised latents; a share of batches is given part of itself (``keeping``)."""
 
@@ -76,6 +83,7 @@ class TransformerStage:
         self.optimization: Optimization = recipe.transformer
         self._tokenizer = build_tokenizer(recipe.prompt_tokens)
         self.rng = np.random.default_rng(seed)
+        self._plain = np.array([row for row, scene in enumerate(data.scenes) if _is_plain(scene)])
         self._to_compile = compiled
         self._grid = grid(recipe)
         self._cells = Cells(*self._grid, recipe.frame_rate)
@@ -90,7 +98,7 @@ class TransformerStage:
                 block.compile(dynamic=False)
             self._to_compile = False
         device, size = self._data.video_KND.device, self.optimization.batch_size
-        rows = torch.from_numpy(self.rng.integers(0, len(self._data.scenes), size)).to(device)
+        rows = self._rows(share).to(device)
         video, audio = self._data.video_KND[rows], self._data.audio_KND[rows]
         # Logit-normal times, shifted a little towards noise as the sampler is (Esser et al. 2024, arXiv:2403.03206).
         sigma = torch.sigmoid(torch.randn(size, device=device) + 0.3)
@@ -105,6 +113,14 @@ class TransformerStage:
         error = mean_over((made - (video_noise - video)).square(), keep.video_BN if keep else None)
         audio_error = mean_over((audio_made - (audio_noise - audio)).square(), keep.audio_BL if keep else None)
         return {"loss": error + _AUDIO_WEIGHT * audio_error, "video": error, "audio": audio_error}
+
+    def _rows(self, share: float) -> torch.Tensor:
+        size = self.optimization.batch_size
+        rows = self.rng.integers(0, len(self._data.scenes), size)
+        if len(self._plain):
+            among = self._plain[self.rng.integers(0, len(self._plain), size)]
+            rows = np.where(self.rng.random(size) < _PLAIN_AT_FIRST * (1 - share), among, rows)
+        return torch.from_numpy(rows)
 
     def _words(self, row: int) -> str:
         return "" if self.rng.random() < _CAPTION_DROPOUT else caption(self._data.scenes[row], self.rng)

@@ -60,6 +60,8 @@ class ModelCard(BaseModel):
     """In how many stages its clips can be denoised."""
     is_silent: bool
     """Whether its clips have no sound."""
+    is_for_sound: bool
+    """Whether it makes sound alone: clips without a picture, and dubs of others."""
     begins_with: tuple[str, ...]
     """What a clip can begin with: ``words``, ``first_frame``."""
     has_vocabulary: bool

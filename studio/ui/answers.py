@@ -134,7 +134,8 @@ def _bounds(spec: ModelSpec, frame_rate: float) -> dict[str, Any]:
     grid = gr.update(minimum=shortest, maximum=longest, step=step, info=duration_note(spec, frame_rate))
     shown = {name: gr.update(visible=visibility(name, spec)) for name in MODEL_BOUND}
     model = gr.update(info=spec.description)
-    return {"model": model, "size": gr.update(choices=sizes_of(spec)), "duration": grid, **shown}
+    size = gr.update(choices=sizes_of(spec), visible=spec.takes("height"))
+    return {"model": model, "size": size, "duration": grid, **shown}
 
 
 def _possible_rate(spec: ModelSpec, rate: float | None) -> float:
@@ -144,6 +145,8 @@ def _possible_rate(spec: ModelSpec, rate: float | None) -> float:
 
 def duration_note(spec: ModelSpec, frame_rate: float) -> str:
     """Says the slider's grid; the page's script puts seconds and frames beside the label while it moves."""
+    if spec.is_for_sound:
+        return "In tenths of a second."
     return f"In steps of {spec.frame_multiple} frames at {frame_rate:g} frames a second."
 
 

@@ -52,13 +52,13 @@ def body_of(values: Values, catalogue: ModelCatalogue) -> dict[str, Any]:
     What the model has no use for stays in the form, where it is hidden, for the next model that is chosen.
     """
     spec = catalogue.get(str(values["model"] or ""))
-    height, width = _height_width(values["size"], spec)
+    height, width = _height_width(values["size"] if spec.takes("height") else None, spec)
     body: dict[str, Any] = {
         "prompt": values["prompt"] or "",
         "original_prompt": values["original_prompt"] or None,
         "loras": values["loras"] or [] if spec.takes("loras") else [],
         "model": spec.id,
-        "modality": Modality.VIDEO.value if spec.is_silent else values["modality"],
+        "modality": _only(spec) or values["modality"],
         "first_frame": values["first_frame"] or None if spec.takes("first_frame") else None,
         "height": height,
         "width": width,
@@ -69,6 +69,11 @@ def body_of(values: Values, catalogue: ModelCatalogue) -> dict[str, Any]:
     if values["duration"] is not None:
         body["num_frames"] = spec.nearest_num_frames(round(float(values["duration"]) * frame_rate))
     return body
+
+
+def _only(spec: ModelSpec) -> str | None:
+    """The one thing that a model makes, where it makes no clips of both."""
+    return Modality.VIDEO.value if spec.is_silent else Modality.AUDIO.value if spec.is_for_sound else None
 
 
 def sizes_of(spec: ModelSpec) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A model of another family as a person meets it: its card, a form of what it can do, and a clip without sound."""
+"""Models of other families as a person meets them: their cards, forms of what they can do, clips without sound or picture."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
+from pipelines.models.stableaudio3 import twin as stable_audio
 from pipelines.models.wan import twin
 from tests.e2e.server import Server
+from tests.e2e.test_edit import edit, make_take
 from tests.e2e.test_look import CONTRAST, NAMELESS
 from tests.e2e.visitor import DONE_MS, Visitor
 
@@ -63,4 +65,46 @@ def test_a_model_without_sound_makes_a_clip(browser: Browser, foreign: Server, w
     for name in ("modality", "loras", "first_frame", "effort"):
         expect(page.locator(f"#field-{name}")).to_be_visible()
     expect(page.get_by_label("Picture + sound")).to_be_checked()
+    person.leave()
+
+
+@pytest.fixture(scope="module")
+def sounding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A studio with a tiny twin of Stable Audio 3 beside its own model."""
+    folder = tmp_path_factory.mktemp("models") / "sound"
+    stable_audio.build().save_pretrained(folder)
+    running = Server(tmp_path_factory.mktemp("sounding"), models=json.dumps({"tiny-sound": str(folder)}))
+    running.start()
+    yield running
+    running.stop()
+
+
+def test_a_model_for_sound_alone_makes_a_sound_and_dubs_a_clip(browser: Browser, sounding: Server) -> None:
+    person = Visitor(browser, sounding.url)
+    page = person.page
+    filmed = person.make_clip("a red ball bounces on grass")
+    page.get_by_role("tab", name="Models").click()
+    card = page.locator(".model[data-model=tiny-sound]")
+    expect(card.locator(".model-facts")).to_contain_text("Sound alone")
+    card.get_by_role("button", name="Use tiny-sound").click()
+    for name in ("size", "frame_rate", "crf", *ONLY_OURS):
+        expect(page.locator(f"#field-{name}")).to_be_hidden()
+    person.write("soft drums")
+    page.locator("#field-duration input[type=range]").fill("2")
+    job = person.generate()
+    while job["state"] in ("queued", "running"):
+        page.wait_for_timeout(300)
+        job = person.api(f"/jobs/{job['id']}")
+    assert job["state"] == "done", job["error"]
+    heard = job["result"]
+    assert heard["has_audio"] and not heard["has_video"] and heard["duration_s"] == 2.0
+    edit(person, filmed)
+    page.locator(".edit-tools").get_by_role("button", name="Dub", exact=True).click()
+    page.get_by_label("Made by").select_option("tiny-sound")
+    page.locator(".edit textarea").fill("soft drums")
+    expect(page.locator(".edit-notices")).to_contain_text("it does not see the picture")
+    assert not person.overflows() and page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    take = make_take(person)
+    assert take["request"]["model"] == "tiny-sound" and take["request"]["edit"] == {"kind": "dub"}
+    assert take["has_video"] and take["has_audio"] and take["num_frames"] == filmed["num_frames"]
     person.leave()

@@ -1,0 +1,1 @@
+"""Stable Audio 3: music and effects from words."""
