@@ -16,9 +16,9 @@ from typing import Any
 from pipelines.contract import InvalidRequest, Quantization
 
 _log = logging.getLogger(__name__)
-GROUP = 32
+GROUP = 16
 """Neighbouring weights that share scale and offset in 4 bits; fewer where a row does not divide by it."""
-_RECIPE = 1
+_RECIPE = 2
 """Counts up when the same mode would give other numbers."""
 _LAYERS = re.compile(
     r"(^|\.)(((video|audio)_text_|visual_)?transformer_blocks|blocks|layers|block)\.\d+\.(.+\.)?"
@@ -151,7 +151,7 @@ def held_bytes(name: str, shape: tuple[int, ...], element: int, quantization: Qu
         case Quantization.FP8:
             return count + 4 * out
         case Quantization.INT4:
-            return count // 2 + 4 * count // gcd(into, GROUP)
+            return count // 2 + 2 * count // gcd(into, GROUP) + 4 * out
         case _:
             return count + 5 * out
 

@@ -18,6 +18,10 @@ from torch.nn.functional import linear
 from pipelines.contract import InvalidRequest, Quantization
 from pipelines.optimize.plan import GROUP, is_quantized
 
+_SPANS = tuple(1.05 - 0.05 * step for step in range(8))
+"""Of what a group's weights span, what its 16 values may span: cutting off the outermost can serve the others."""
+_REFITS = 2
+
 
 class _Narrow(nn.Module, ABC):
     """A linear layer whose weight is not held as it is multiplied."""
@@ -55,27 +59,75 @@ class Int16Linear(_Narrow):
 
 
 class Int4Linear(_Narrow):
-    """Two weights a byte; 32 neighbours of a row share scale and smallest value (float16): 5 bits a weight in all."""
+    """Two weights a byte; 16 neighbours of a row share scale and smallest value, a byte each: 5 bits a weight in all.
+
+    What one step of those bytes is worth each row says for itself.
+    """
 
     codes_OGH: torch.Tensor
-    scale_OG1: torch.Tensor
-    least_OG1: torch.Tensor
+    scales_OG1: torch.Tensor
+    leasts_OG1: torch.Tensor
+    scale_unit_O11: torch.Tensor
+    least_unit_O11: torch.Tensor
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__(layer)
-        group = gcd(layer.in_features, GROUP)
-        grouped_OGS = layer.weight.detach().float().unflatten(1, (-1, group))
+        grouped_OGS = layer.weight.detach().float().unflatten(1, (-1, gcd(layer.in_features, GROUP)))
         least, most = grouped_OGS.amin(dim=2, keepdim=True), grouped_OGS.amax(dim=2, keepdim=True)
-        least_OG1, scale_OG1 = least.half(), ((most - least) / 15).clamp(min=1e-7).half()
-        codes = ((grouped_OGS - least_OG1.float()) / scale_OG1.float()).round().clamp(0, 15).to(torch.uint8)
+        self.register_buffer("scale_unit_O11", _unit((most - least) / 15, 255))
+        self.register_buffer("least_unit_O11", _unit(least, 127))
+        scales_OG1, leasts_OG1 = self._fitted(grouped_OGS, least, most)
+        self.register_buffer("scales_OG1", scales_OG1.to(torch.uint8))
+        self.register_buffer("leasts_OG1", leasts_OG1.to(torch.int8))
+        codes = self._codes(grouped_OGS, scales_OG1, leasts_OG1).to(torch.uint8)
         self.register_buffer("codes_OGH", codes[..., ::2] | (codes[..., 1::2] << 4))
-        self.register_buffer("scale_OG1", scale_OG1)
-        self.register_buffer("least_OG1", least_OG1)
 
     def restored(self) -> torch.Tensor:
         """As ``_Narrow``."""
         codes_OGS = torch.stack((self.codes_OGH & 15, self.codes_OGH >> 4), dim=-1).flatten(-2)
-        return torch.addcmul(self.least_OG1.float(), codes_OGS, self.scale_OG1.float()).flatten(1)
+        return self._values(codes_OGS, self.scales_OG1, self.leasts_OG1).flatten(1)
+
+    def _values(self, codes: torch.Tensor, scales: torch.Tensor, leasts: torch.Tensor) -> torch.Tensor:
+        return torch.addcmul(leasts * self.least_unit_O11.float(), codes, scales * self.scale_unit_O11.float())
+
+    def _codes(self, weight: torch.Tensor, scales: torch.Tensor, leasts: torch.Tensor) -> torch.Tensor:
+        away = weight - leasts * self.least_unit_O11.float()
+        return (away / (scales * self.scale_unit_O11.float())).round().clamp(0, 15)
+
+    def _fitted(self, weight: torch.Tensor, least: torch.Tensor, most: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scales and smallest values, in steps, that leave the least squared error of those that are tried.
+
+        From each of ``_SPANS`` of a group's range on, and after it what least squares make of the codes that it gives.
+        """
+        middle, half = (least + most) / 2, (most - least) / 2
+        best: tuple[torch.Tensor, ...] | None = None
+        for span in _SPANS:
+            wanted = 2 * span * half / 15, middle - span * half
+            for _ in range(_REFITS + 1):
+                scales = (wanted[0] / self.scale_unit_O11.float()).round().clamp(1, 255)
+                leasts = (wanted[1] / self.least_unit_O11.float()).round().clamp(-127, 127)
+                codes = self._codes(weight, scales, leasts)
+                error = (self._values(codes, scales, leasts) - weight).square().sum(2, keepdim=True)
+                found = error, scales, leasts
+                best = (
+                    found if best is None else tuple(torch.where(error < best[0], *two) for two in zip(found, best, strict=True))
+                )
+                wanted = _line(codes, weight)
+        assert best is not None
+        return best[1], best[2]
+
+
+def _unit(values_OG1: torch.Tensor, steps: int) -> torch.Tensor:
+    """What one of so many steps is worth, so that each row's largest value is within them."""
+    return (values_OG1.abs().amax(dim=1, keepdim=True) / steps).clamp(min=torch.finfo(torch.float32).tiny).bfloat16()
+
+
+def _line(codes: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Slope and intercept of the line through each group's weights over their codes."""
+    code, mean = codes.mean(2, keepdim=True), weight.mean(2, keepdim=True)
+    spread = (codes - code).square().sum(2, keepdim=True).clamp(min=1e-9)
+    slope = ((codes - code) * (weight - mean)).sum(2, keepdim=True) / spread
+    return slope, mean - slope * code
 
 
 class BfloatLinear(nn.Linear):

@@ -30,7 +30,7 @@ CATALOGUE = ModelCatalogue.with_folders({})
 POCKET = CATALOGUE.get("pocket")
 CPU = torch.device("cpu")
 MODES = [mode for mode in Quantization if mode not in (Quantization.AUTO, Quantization.NONE)]
-LARGEST_ERROR = {"bf16": 0.01, "int16": 1e-4, "fp8": 0.05, "int8": 0.02, "int8-dynamic": 0.03, "int4": 0.15}
+LARGEST_ERROR = {"bf16": 0.01, "int16": 1e-4, "fp8": 0.05, "int8": 0.02, "int8-dynamic": 0.03, "int4": 0.12}
 """Of one layer's output, relative."""
 LARGEST_SHARE = {"bf16": 0.61, "int16": 0.62, "fp8": 0.42, "int8": 0.42, "int8-dynamic": 0.42, "int4": 0.34}
 """Of the whole transformer's float32 size; embeddings of time and what modulates the norms stay as they are."""
@@ -106,11 +106,13 @@ def test_16_bits_are_as_good_as_float32_sums_and_4_bits_are_packed():
     assert float((Int16Linear(layer).restored() - layer.weight.detach()).abs().max() / layer.weight.detach().abs().max()) < 2e-5
     packed = Int4Linear(layer)
     assert packed.codes_OGH.numel() == layer.weight.numel() // 2 and packed.codes_OGH.dtype == torch.uint8
-    grouped = layer.weight.detach().unflatten(1, (-1, 32))
-    half_a_step = (grouped.amax(2, keepdim=True) - grouped.amin(2, keepdim=True)) / 30
-    assert bool(((packed.restored().unflatten(1, (-1, 32)) - grouped).abs() <= 1.02 * half_a_step + 1e-4).all())
-    odd = Int4Linear(nn.Linear(44, 8))  # groups of 4 where 32 do not divide a row
-    assert odd(torch.randn(3, 44)).shape == (3, 8) and odd.scale_OG1.shape == (8, 11, 1)
+    grouped = layer.weight.detach().unflatten(1, (-1, 16))
+    least, step = grouped.amin(2, keepdim=True), (grouped.amax(2, keepdim=True) - grouped.amin(2, keepdim=True)) / 15
+    plainly = (least + step * ((grouped - least) / step).round() - grouped).square().sum()
+    found = (packed.restored().unflatten(1, (-1, 16)) - grouped).square().sum()
+    assert 0.5 * plainly < found < 0.85 * plainly
+    odd = Int4Linear(nn.Linear(44, 8))  # groups of 4 where 16 do not divide a row
+    assert odd(torch.randn(3, 44)).shape == (3, 8) and odd.scales_OG1.shape == (8, 11, 1)
 
 
 def test_a_row_of_zeros_stays_zero():
