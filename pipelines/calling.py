@@ -28,9 +28,12 @@ class _Stopped(BaseException):
 
 
 class _Call:
-    """What a call tells, and whether it shall end."""
+    """What a call tells, and whether it shall end; ``passes`` are the bars that it opens one after another, of equal lengths."""
 
-    def __init__(self) -> None:
+    def __init__(self, passes: int) -> None:
+        self.passes = passes
+        self.done = 0
+        """Steps of the bars before."""
         self.told: SimpleQueue[Step | None] = SimpleQueue()
         """``None`` is the end."""
         self.is_stopped = Event()
@@ -53,20 +56,20 @@ class _Bar:
     """What a pipeline is given for its progress bar: it tells of each step, and stops the call where that is wanted."""
 
     def __init__(self, call: _Call, total: int) -> None:
-        self._call, self._total, self._done = call, total, 0
+        self._call, self._length, self._done = call, total, 0
 
     def __enter__(self) -> _Bar:
         self.update(0)
         return self
 
     def __exit__(self, *failure: object) -> None:
-        """A bar closes nothing."""
+        self._call.done += self._done
 
     def update(self, steps: int = 1) -> None:
         """So many more steps are done."""
         self._call.check()
         self._done += steps
-        self._call.told.put(Step(self._done, self._total))
+        self._call.told.put(Step(self._call.done + self._done, self._call.passes * self._length))
 
 
 @contextmanager
@@ -83,12 +86,14 @@ def _watched(pipeline: Any, call: _Call) -> Iterator[None]:
             hook.remove()
 
 
-def called(pipeline: Any, arguments: Mapping[str, Any]) -> Generator[Step, None, Any]:
+def called(pipeline: Any, arguments: Mapping[str, Any], passes: int = 1) -> Generator[Step, None, Any]:
     """``pipeline(**arguments)``: yields each step and returns the pipeline's output; its exceptions are raised here.
+
+    A pipeline that makes a clip in pieces goes through its steps in so many ``passes``.
 
     Closing stops the call before its next step, and waits for that.
     """
-    call = _Call()
+    call = _Call(passes)
     with ThreadPoolExecutor(1, "pipeline") as thread:
         output = thread.submit(call.run, pipeline, arguments)
         output.add_done_callback(lambda _: call.told.put(None))

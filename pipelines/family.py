@@ -9,6 +9,7 @@ import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,8 @@ class Call:
     made anew, such as a guider. ``fixed`` is given with every call. ``prompt_tokens`` is the longest text that its encoder reads,
     as its ``tokenizer`` counts. ``parts`` are loaded by another class of transformers than the folder names. ``float32`` are the
     parts that lose too much in fewer bits. Without ``has_video`` it makes sound alone, of at least ``shortest_s`` seconds: what
-    is more than was asked for is cut off.
+    is more than was asked for is cut off. With ``pieces`` a clip of more frames than the first of them is made in pieces of so
+    many, each of which begins with the last frames, as many as the second, of the one before.
     """
 
     text: str = ""
@@ -60,6 +62,7 @@ class Call:
     has_video: bool = True
     has_audio: bool = False
     shortest_s: float = 0.0
+    pieces: tuple[int, int] | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     float32: tuple[str, ...] = ("vae",)
 
@@ -74,6 +77,14 @@ class Call:
         if name in _OF_PICTURE and not self.has_video:
             return False
         return name in _OUTSIDE or name in self.arguments
+
+    def passes_of(self, request: ClipRequest) -> int:
+        """How often the pipeline goes through its steps for a complete ``request``."""
+        assert request.num_frames is not None
+        if self.pieces is None or request.num_frames <= self.pieces[0]:
+            return 1
+        length, overlap = self.pieces
+        return 1 + ceil((request.num_frames - length) / (length - overlap))
 
     def arguments_of(self, request: ClipRequest) -> dict[str, Any]:
         """Of the call for a complete ``request``; the first frame and the generator come later, they are no plain values."""

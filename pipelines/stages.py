@@ -27,6 +27,7 @@ def call_for(request: ClipRequest, call: Call, weights: str) -> DiffusersCall:
         model=request.model,
         weights=weights,
         arguments=call.arguments_of(request),
+        passes=call.passes_of(request),
         seed=request.seed,
         first_frame=getattr(request, "first_frame", None),
         **shape_in(request),

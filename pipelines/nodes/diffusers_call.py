@@ -14,12 +14,15 @@ from pipelines.optimize.memory import SPARING
 class DiffusersCall(Node):
     """The pipeline of ``model`` called with ``arguments`` (``family.Call``).
 
-    The noise is drawn on the CPU from ``seed``, so that it is the same on every device.
+    The noise is drawn on the CPU from ``seed``, so that it is the same on every device. Some pipelines also throw torch's own
+    dice, whatever generator they are given: they are set by the seed meanwhile.
     """
 
     model: str
     weights: str
     arguments: Mapping[str, str | int | float | bool | None]
+    passes: int
+    """How often the pipeline goes through its steps."""
     seed: int
     height: int
     width: int
@@ -42,7 +45,12 @@ class DiffusersCall(Node):
         if self.first_frame is not None:
             arguments["image"] = self._picture(context, self.first_frame)
         arguments |= {"generator": torch.Generator("cpu").manual_seed(self.seed), "output_type": "np"}
-        with tiled(pipeline, context.thrift == SPARING), closing(called(pipeline, arguments)) as steps:
+        with (
+            torch.random.fork_rng(),
+            tiled(pipeline, context.thrift == SPARING),
+            closing(called(pipeline, arguments, self.passes)) as steps,
+        ):
+            torch.manual_seed(self.seed)
             decoding = "decode sound" if model.spec.is_for_sound else "decode picture"
             output = yield from _told(steps, decoding)
         media = self._media(output, model)

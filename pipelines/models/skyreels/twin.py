@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from diffusers import (
+    DiffusionPipeline,
+    SkyReelsV2DiffusionForcingPipeline,
     SkyReelsV2ImageToVideoPipeline,
     SkyReelsV2Pipeline,
     SkyReelsV2Transformer3DModel,
@@ -17,8 +19,8 @@ from pipelines.models.twin_words import TEXT_WIDTH, t5_tokenizer, umt5
 from pipelines.models.wan.twin import EYES, LATENT_CHANNELS, eye_sizes, wan_vae
 
 
-def build(kind: str = "text", *, seed: int = 0) -> SkyReelsV2Pipeline | SkyReelsV2ImageToVideoPipeline:
-    """``text``: from words; ``image``: from a first frame."""
+def build(kind: str = "text", *, seed: int = 0) -> DiffusionPipeline:
+    """``text``: from words; ``image``: from a first frame; ``forcing``: from either, in pieces."""
     torch.manual_seed(seed)
     parts: dict[str, Any] = {
         "tokenizer": t5_tokenizer(),
@@ -27,7 +29,9 @@ def build(kind: str = "text", *, seed: int = 0) -> SkyReelsV2Pipeline | SkyReels
         "scheduler": UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=8.0),
         "transformer": _transformer(kind),
     }
-    if kind != "image":
+    if kind == "forcing":
+        return SkyReelsV2DiffusionForcingPipeline(**parts)
+    if kind == "text":
         return SkyReelsV2Pipeline(**parts)
     eyes = CLIPVisionModelWithProjection(CLIPVisionConfig(**eye_sizes(), projection_dim=16)).eval()
     return SkyReelsV2ImageToVideoPipeline(**parts, image_encoder=eyes, image_processor=CLIPImageProcessorPil(**EYES))

@@ -44,6 +44,7 @@ class Case:
         return f"{self.family}-{self.kind}{'-image' if self.image else ''}"
 
 
+_FORCED = {"max_sequence_length": 512, "base_num_frames": 97, "overlap_history": 17, "addnoise_condition": 20}
 CASES = (
     Case("wan", "text", "WanPipeline", extra={"max_sequence_length": 512}),
     Case("wan", "image", "WanImageToVideoPipeline", ("first_frame",), True, {"max_sequence_length": 512}),
@@ -57,6 +58,8 @@ CASES = (
     Case("hunyuanvideo15", "image", "HunyuanVideo15ImageToVideoPipeline", ("first_frame",), True, guider=True, reads_size=True),
     Case("skyreels", "text", "SkyReelsV2Pipeline", extra={"max_sequence_length": 512}),
     Case("skyreels", "image", "SkyReelsV2ImageToVideoPipeline", ("first_frame",), True, {"max_sequence_length": 512}),
+    Case("skyreels", "forcing", "SkyReelsV2DiffusionForcingPipeline", ("words", "first_frame"), extra=_FORCED),
+    Case("skyreels", "forcing", "SkyReelsV2DiffusionForcingImageToVideoPipeline", ("words", "first_frame"), True, _FORCED),
     Case("kandinsky6", "both", "Kandinsky6TI2VAPipeline", ("words", "first_frame"), extra={"frame_rate": 24.0}),
     Case("kandinsky6", "both", "Kandinsky6TI2VAPipeline", ("words", "first_frame"), True, {"frame_rate": 24.0}),
     Case("kandinsky6", "silent", "Kandinsky6TI2VAPipeline", extra={"sample_audio": False}),
@@ -112,6 +115,7 @@ class Stand:
         if request.first_frame:
             with Image.open(self.media / f"{request.first_frame.removeprefix('sha256:')}.png") as image:
                 arguments["image"] = cover(image, request.height, request.width)
+        torch.manual_seed(request.seed)  # diffusion forcing throws torch's own dice
         return pipeline(**arguments, generator=torch.Generator("cpu").manual_seed(request.seed), output_type="np")
 
     def _image(self) -> str:

@@ -94,6 +94,21 @@ def test_the_same_seed_is_the_same_clip(stand: Stand, tmp_path: Path) -> None:
     assert np.array_equal(one, again) and not np.array_equal(one, other)
 
 
+def test_a_long_clip_is_made_in_pieces_with_one_progress(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.kind == "forcing")
+    stand = stand_for(case, tmp_path)
+    request = stand.request(num_frames=121, height=32, width=32, num_inference_steps=2)
+    clip, events = run(stand.engine(), request, tmp_path / "clip.mp4")
+    assert [(e.step, e.total) for e in events if isinstance(e, Progress) and e.stage == "denoise"] == [
+        *((step, 4) for step in (0, 1, 2)),
+        *((step, 4) for step in (2, 3, 4)),
+    ]
+    seen = list(dict.fromkeys(e.stage for e in events if isinstance(e, Progress)))
+    assert seen == ["encode", "denoise", "decode picture", "write"] and clip.num_frames == 121
+    theirs = stand.plain(request)
+    assert np.array_equal(value(stand, request).frames, (theirs.frames[0] * 255).round().astype(np.uint8))
+
+
 def test_closing_cancels_within_a_step(stand: Stand, tmp_path: Path) -> None:
     engine, request = stand.engine(), stand.request(num_inference_steps=40)
     networks = [getattr(engine.model("twin").pipeline, name, None) for name in ("transformer", "transformer_2")]
