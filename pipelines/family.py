@@ -25,10 +25,14 @@ FAMILIES = (
     "pipelines.models.hunyuanvideo15.family",
     "pipelines.models.skyreels.family",
     "pipelines.models.kandinsky6.family",
+    "pipelines.models.minimaxh3.family",
     "pipelines.models.stableaudio3.family",
     "pipelines.models.acestep.family",
 )
 """Modules that hold a ``FAMILY`` each, in the order in which people see their models."""
+INDEX = "model_index.json"
+INDEXES = (INDEX, "modular_model_index.json")
+"""The files that name a folder's pipeline; some folders have several."""
 LOADER = "pipelines.models.called:load"
 _CONFIGS = {"scheduler": "scheduler_config.json"}
 
@@ -46,12 +50,15 @@ class Call:
     """How a pipeline of diffusers is called.
 
     ``text`` is the class that begins with words alone, ``image`` the one that begins with a first frame; empty where there is
-    none. ``arguments`` says which argument a field of the request becomes; ``part.setting`` is the setting of a part that can be
-    made anew, such as a guider. ``fixed`` is given with every call. ``prompt_tokens`` is the longest text that its encoder reads,
-    as its ``tokenizer`` counts. ``parts`` are loaded by another class of transformers than the folder names. ``float32`` are the
-    parts that lose too much in fewer bits. Without ``has_video`` it makes sound alone, of at least ``shortest_s`` seconds: what
-    is more than was asked for is cut off. With ``pieces`` a clip of more frames than the first of them is made in pieces of so
-    many, each of which begins with the last frames, as many as the second, of the one before.
+    none. It is diffusers' own, or ``module:class``. ``arguments`` says which argument a field of the request becomes;
+    ``part.setting`` is the setting of a part that can be made anew, such as a guider. ``fixed`` is given with every call.
+    ``prompt_tokens`` is the longest text that its encoder reads, as its ``tokenizer`` counts. ``parts`` are loaded by another
+    class of transformers than the folder names. ``float32`` are the parts that lose too much in fewer bits.
+
+    Without ``has_video`` it makes sound alone, of at least ``shortest_s`` seconds: what is more than was asked for is cut off.
+    With ``pieces`` a clip of more frames than the first of them is made in pieces of so many, each of which begins with the
+    last frames, as many as the second, of the one before. ``index`` is the file that names the parts in a model's folder;
+    ``folders`` are those that are needed, where there are more.
     """
 
     text: str = ""
@@ -65,6 +72,8 @@ class Call:
     pieces: tuple[int, int] | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     float32: tuple[str, ...] = ("vae",)
+    index: str = INDEX
+    folders: tuple[str, ...] = ()
 
     def takes(self, name: str) -> bool:
         """Whether the request's field ``name`` does anything here."""
@@ -77,6 +86,11 @@ class Call:
         if name in _OF_PICTURE and not self.has_video:
             return False
         return name in _OUTSIDE or name in self.arguments
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Patterns of the files that it needs of a model's folder."""
+        return (self.index, *(f"{name}/*" for name in self.folders)) if self.folders else (self.index, "*/*")
 
     def passes_of(self, request: ClipRequest) -> int:
         """How often the pipeline goes through its steps for a complete ``request``."""
@@ -118,13 +132,11 @@ def told_by(model_id: str, folder: Path) -> dict[str, Any] | None:
 
     Raises ``ModelNotFound`` where its configuration cannot be read.
     """
-    try:
-        index = _config(folder / "model_index.json")
-    except (OSError, ValueError):
+    named = [_named(folder / name) for name in INDEXES]
+    found = next(((each, index) for each in families() for index in named if index.get("_class_name") in each.classes), None)
+    if found is None:
         return None
-    family = next((each for each in families() if index.get("_class_name") in each.classes), None)
-    if family is None:
-        return None
+    family, index = found
     try:
         read = family.read(index, lambda part: _config(folder / part / _CONFIGS.get(part, "config.json")))
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -144,6 +156,14 @@ def told_by(model_id: str, folder: Path) -> dict[str, Any] | None:
         "memory_bytes": 2 * weights,
         **read,
     }
+
+
+def _named(file: Path) -> dict[str, Any]:
+    """What an index says; nothing where there is none that can be read."""
+    try:
+        return _config(file)
+    except (OSError, ValueError):
+        return {}
 
 
 def _config(file: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from math import log
+from math import ceil, log
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from pipelines.contract import (
     ModelNotFound,
     Quantization,
 )
-from pipelines.family import Call, check_call, families, told_by
+from pipelines.family import INDEX, Call, check_call, families, told_by
 from pipelines.optimize.plan import Record, Switch
 from pipelines.prompting.timeline import timeline_of
 from pipelines.vocabulary import Unknown, Vocabulary
@@ -69,7 +69,7 @@ class Defaults:
 class ModelSpec:
     """One model as people and the engine see it.
 
-    ``source`` is a local folder or a hub id in diffusers layout. Frame counts are ``frame_multiple * k + 1``, sides
+    ``source`` is a local folder or a hub id in diffusers layout. Frame counts are ``frame_multiple * k + frame_offset``, sides
     are multiples of ``pixel_multiple``. ``stg_blocks`` are the transformer blocks that spatio-temporal guidance
     perturbs; empty means that the checkpoint has no perturbed attention, so the guidance would be a paid no-op.
     ``mel_scale`` are centre and spread of the log spectrograms that its audio VAE reads.
@@ -90,6 +90,8 @@ class ModelSpec:
     licence: str
     defaults: Defaults
     frame_multiple: int = 8
+    frame_offset: int = 1
+    min_frames: int = 1
     pixel_multiple: int = 32
     min_side: int = 32
     max_side: int = 2048
@@ -164,6 +166,14 @@ class ModelSpec:
         return Path(self.source).is_dir()
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Patterns of the files that it needs of its source: a pipeline in diffusers layout.
+
+        Other formats of the same weights lie beside it, in the root.
+        """
+        return (INDEX, "*/*") if self.call is None else self.call.files
+
+    @property
     def has_vocabulary(self) -> bool:
         """Whether it knows certain words only."""
         return self.vocabulary is not None
@@ -174,8 +184,10 @@ class ModelSpec:
 
     def nearest_num_frames(self, num_frames: int) -> int:
         """The frame count on this model's grid that is closest to ``num_frames``."""
-        steps = max(0, round((num_frames - 1) / self.frame_multiple))
-        return min(steps, (self.max_frames - 1) // self.frame_multiple) * self.frame_multiple + 1
+        fewest = max(0, ceil((self.min_frames - self.frame_offset) / self.frame_multiple))
+        most = (self.max_frames - self.frame_offset) // self.frame_multiple
+        steps = round((num_frames - self.frame_offset) / self.frame_multiple)
+        return min(max(fewest, steps), most) * self.frame_multiple + self.frame_offset
 
     def nearest_size(self, height: int, width: int) -> tuple[int, int]:
         """The one of ``sizes`` whose shape, and then whose area, is closest."""
@@ -459,15 +471,16 @@ def _check_grid(request: ClipRequest, spec: ModelSpec) -> None:
         )
     if request.num_frames != spec.nearest_num_frames(request.num_frames):
         raise InvalidRequest(
-            f"num_frames is {request.num_frames}; {spec.title} makes {spec.frame_multiple}k+1 frames up to {spec.max_frames}: "
-            f"use {spec.nearest_num_frames(request.num_frames)}.",
+            f"num_frames is {request.num_frames}; {spec.title} makes {spec.frame_multiple}k+{spec.frame_offset} frames from "
+            f"{spec.nearest_num_frames(1)} to {spec.max_frames}: use {spec.nearest_num_frames(request.num_frames)}.",
             field="num_frames",
         )
     low, high = spec.frame_rates
     if not low <= request.frame_rate <= high:
         nearest = min(max(request.frame_rate, low), high)
         raise InvalidRequest(
-            f"frame_rate is {request.frame_rate:g}; {spec.title} plays {low:g} to {high:g} frames a second: use {nearest:g}.",
+            f"frame_rate is {request.frame_rate:g}; {spec.title} plays {low:g}{f' to {high:g}' if high > low else ''} frames a "
+            f"second: use {nearest:g}.",
             field="frame_rate",
         )
 

@@ -18,13 +18,12 @@ from pipelines.checkpoints.header import Damaged, begins_as_safetensors, read_he
 from pipelines.checkpoints.kinds import Content, Kind, content_of
 from pipelines.checkpoints.transformer import read_transformer, shapes_in
 from pipelines.contract import InvalidRequest
-from pipelines.family import families
+from pipelines.family import INDEXES, families
 from pipelines.lora.file import check_layers, linear_layers
 from pipelines.registry import ModelSpec
 
 _MOST_FILES = 50_000
 _PICKLES = (".ckpt", ".pt", ".pth", ".bin")
-_INDEX = "model_index.json"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def _weights_below(root: Path) -> Iterator[Path]:
     seen = 0
     for home, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if _INDEX in files:
+        if not {*INDEXES}.isdisjoint(files):
             folders.clear()
             yield Path(home)
             continue
@@ -137,14 +136,18 @@ def _use(path: Path, content: Content, fitting: tuple[str, ...]) -> str:
 
 def _folder(path: Path) -> Found:
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    try:
-        name = json.loads((path / _INDEX).read_text(encoding="utf-8")).get("_class_name")
-    except (OSError, ValueError, AttributeError):
-        return Found(path, "refused", "", size, (), f"{_INDEX} is damaged.")
+    names = []
+    for index in (each for each in INDEXES if (path / each).is_file()):
+        try:
+            names.append(str(json.loads((path / index).read_text(encoding="utf-8")).get("_class_name")))
+        except (OSError, ValueError, AttributeError):
+            return Found(path, "refused", "", size, (), f"{index} is damaged.")
     use = "Folders of this family cannot be used."
-    if name == "LTX2Pipeline" or any(name in family.classes for family in families()):
+    known = {"LTX2Pipeline", *(name for family in families() for name in family.classes)}
+    name = next((each for each in names if each in known), names[0])
+    if name in known:
         use = f"STUDIO_MODELS={shlex.quote(json.dumps({path.name: str(path)}))}"
-    return Found(path, "model folder", str(name), size, (), use)
+    return Found(path, "model folder", name, size, (), use)
 
 
 def _is_lora_for(path: Path, lender: _Lender) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import logging
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import diffusers
 import torch
 import transformers
 from safetensors import SafetensorError
@@ -59,9 +59,9 @@ class CalledModel:
         """The same parts in the class that begins with a first frame."""
         call = self.spec.call
         assert call is not None and call.image
-        if type(self.pipeline).__name__ == call.image:
+        if call.image == call.text or not call.text:
             return self.pipeline
-        kind = _class(call.image)
+        kind = pipeline_class(call.image)
         known = {**self.pipeline.config, **self.pipeline.components}
         return kind(**{name: known[name] for name in inspect.signature(kind.__init__).parameters if name in known})
 
@@ -74,7 +74,7 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
     assert spec.call is not None
     sha256 = name_of_plan(fingerprint(spec), plan)
     own = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
-    kind = _class(spec.call.text or spec.call.image)
+    kind = pipeline_class(spec.call.text or spec.call.image)
     try:
         pipeline = assembled(kind, spec.source, spec.call, dtypes_of(spec.call, own), spec.is_local)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -129,8 +129,10 @@ def dtypes_of(call: Call, own: torch.dtype) -> dict[str, torch.dtype]:
     return {"default": own, **dict.fromkeys(call.float32, torch.float32)}
 
 
-def _class(name: str) -> Any:
-    kind = getattr(diffusers, name)
+def pipeline_class(name: str) -> Any:
+    """The class of that name in diffusers, or ``module:class``."""
+    module, _, own = name.rpartition(":")
+    kind = getattr(importlib.import_module(module or "diffusers"), own)
     repair(kind)
     return kind
 

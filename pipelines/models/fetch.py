@@ -1,7 +1,7 @@
 """Fetches a model of the hub, as a process of its own: killed, it goes on where it was once it is started again.
 
-``python -m pipelines.models.fetch HUB/ID`` says what happens in lines of JSON on its standard output: ``total`` bytes, then
-``done``, or a ``fault`` in one sentence.
+``python -m pipelines.models.fetch HUB/ID PATTERN ...`` fetches the files of these patterns. It says what happens in lines of
+JSON on its standard output: ``total`` bytes, then ``done``, or a ``fault`` in one sentence.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ import sys
 from typing import Any
 
 from pipelines.models.installed import UNFINISHED_FILE, cache_of
-
-PATTERNS = ["model_index.json", "*/*"]
-"""A pipeline in diffusers layout; other formats of the same weights lie beside it, in the repository's root."""
 
 
 class _NotFetched(Exception):
@@ -30,11 +27,11 @@ def on_disk_bytes(source: str) -> int:
         return 0
 
 
-def _fetch(source: str) -> None:
+def _fetch(source: str, patterns: list[str]) -> None:
     """Raises ``_NotFetched``, or ``OSError`` of the disk."""
     from huggingface_hub import snapshot_download
 
-    files = _listed(source)
+    files = _listed(source, patterns)
     home = cache_of(source)
     total = sum(file.file_size or 0 for file in files)
     coming = sum(file.file_size or 0 for file in files if file.will_download)
@@ -46,7 +43,7 @@ def _fetch(source: str) -> None:
     (home / UNFINISHED_FILE).write_text(json.dumps([file.filename for file in files]), encoding="utf-8")
     _say("total", total)
     try:
-        snapshot_download(source, allow_patterns=PATTERNS)
+        snapshot_download(source, allow_patterns=patterns)
     except OSError as error:
         if error.errno is not None:
             raise
@@ -54,14 +51,14 @@ def _fetch(source: str) -> None:
     (home / UNFINISHED_FILE).unlink()
 
 
-def _listed(source: str) -> list[Any]:
+def _listed(source: str, patterns: list[str]) -> list[Any]:
     """The files to have, each with its size and whether it is to come. Raises ``_NotFetched``."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import DryRunError, GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
     page = f"https://huggingface.co/{source}"
     try:
-        return list(snapshot_download(source, allow_patterns=PATTERNS, dry_run=True))
+        return list(snapshot_download(source, allow_patterns=patterns, dry_run=True))
     except (DryRunError, HfHubHTTPError, HFValidationError) as error:
         cause = error.__cause__ if isinstance(error, DryRunError) else error
         if isinstance(cause, GatedRepoError):
@@ -76,10 +73,10 @@ def _say(name: str, value: object) -> None:
     sys.stdout.flush()
 
 
-def main(source: str) -> int:
+def main(source: str, patterns: list[str]) -> int:
     """Exit status 0 once the model is here."""
     try:
-        _fetch(source)
+        _fetch(source, patterns)
     except _NotFetched as fault:
         _say("fault", str(fault))
         return 1
@@ -92,4 +89,4 @@ def main(source: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1]))
+    raise SystemExit(main(sys.argv[1], sys.argv[2:]))

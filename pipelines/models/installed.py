@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.contract import ModelNotFound
+from pipelines.family import INDEX
 from pipelines.models.manifest import SAMPLE_BYTES, WHOLE_FILE_BYTES, is_whole, verify
 from pipelines.registry import ModelSpec
 
@@ -37,7 +38,7 @@ def installed(spec: ModelSpec) -> Installed:
         return Installed("absent")
     single = Path(spec.transformer) if spec.transformer else None
     lacking = [single.name] if single and not single.is_file() else []
-    missing = (*lacking, *(_missing(folder) or _unfinished(spec.source, folder)))
+    missing = (*lacking, *(_missing(folder, spec) or _unfinished(spec.source, folder)))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     size += single.stat().st_size if single and not lacking else 0
     return Installed("partly here" if missing else "here", folder, size, missing)
@@ -130,13 +131,14 @@ def _unfinished(source: str, folder: Path) -> list[str]:
     return [name for name in names if not (folder / name).is_file()]
 
 
-def _missing(folder: Path) -> list[str]:
-    """Parts that ``model_index.json`` names and that are absent or cut off."""
+def _missing(folder: Path, spec: ModelSpec) -> list[str]:
+    """Parts that the folder's index names, or that the model needs of it, and that are absent or cut off."""
+    name, parts = (INDEX, []) if spec.call is None else (spec.call.index, list(spec.call.folders))
     try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-        parts = [name for name, kind in index.items() if isinstance(kind, list) and kind[0]]
+        index = json.loads((folder / name).read_text(encoding="utf-8"))
+        parts = parts or [part for part, kind in index.items() if isinstance(kind, list) and kind[0]]
     except (OSError, ValueError, AttributeError, IndexError):
-        return ["model_index.json"]
+        return [name]
     return [lacking for part in parts for lacking in _missing_of(folder, part)]
 
 

@@ -46,7 +46,9 @@ class ModelCard(BaseModel):
     is_local: bool
     """Whether its weights are on this machine already."""
     frame_multiple: int
-    """Frame counts are this times k, plus 1."""
+    """Frame counts are this times k, plus the next."""
+    frame_offset: int
+    min_frames: int
     pixel_multiple: int
     """Height and width are multiples of this."""
     min_side: int

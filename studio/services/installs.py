@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.contract import Conflict, InvalidRequest
@@ -30,7 +31,7 @@ class Install(Record):
 class _Fetch:
     """One child that fetches, and what it said."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, patterns: Sequence[str]) -> None:
         self.source = source
         self.total: int | None = None
         self.fault: str | None = None
@@ -38,7 +39,7 @@ class _Fetch:
         path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
         # Plain HTTP appends to one file a blob: what was fetched counts on the disk, and is gone on from after a kill.
         environment = os.environ | {"PYTHONPATH": path, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-        command = [sys.executable, "-m", "pipelines.models.fetch", source]
+        command = [sys.executable, "-m", "pipelines.models.fetch", source, *patterns]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, process_group=0
         )
@@ -91,7 +92,7 @@ class InstallService:
             for other, fetch in self._fetches.items():
                 if fetch.state is ActionState.RUNNING:
                     raise Conflict(f"model {other} is being installed: wait for it, or cancel it.", field="model")
-            self._fetches[spec.id] = _Fetch(spec.source)
+            self._fetches[spec.id] = _Fetch(spec.source, spec.files)
         return self._told(self._fetches[spec.id])
 
     def get(self, model: str) -> Install | None:

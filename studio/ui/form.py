@@ -96,10 +96,14 @@ def sizes_of(spec: ModelSpec) -> list[tuple[str, str]]:
 
 
 def duration_grid(spec: ModelSpec, frame_rate: float) -> tuple[float, float, float]:
-    """Shortest (one frame), longest and step of a duration in seconds, so that each step is a frame count of the model."""
+    """Shortest, longest and step of a duration in seconds, so that each step is a frame count of the model."""
     longest = spec.nearest_num_frames(spec.max_frames) / frame_rate
     # Rounded up: a slider at its end must not be past it by a rounding error; and long sliders add up that of every step.
-    return round(1 / frame_rate, 6), math.ceil(100 * longest) / 100, round(spec.frame_multiple / frame_rate, 6)
+    return (
+        round(spec.nearest_num_frames(1) / frame_rate, 6),
+        math.ceil(100 * longest) / 100,
+        round(spec.frame_multiple / frame_rate, 6),
+    )
 
 
 def size_text(height: int | None, width: int | None) -> str:

@@ -38,7 +38,11 @@ def test_an_untouched_form_asks_for_what_the_model_recommends(catalogue: ModelCa
 @pytest.mark.parametrize("steps", [0, 1, 5])
 def test_a_request_comes_back_unchanged_through_the_form(catalogue: ModelCatalogue, model: str, steps: int) -> None:
     spec = catalogue.get(model)
-    changes: dict[str, Any] = {"num_frames": spec.frame_multiple * steps + 1, "width": spec.nearest_side(10_000), "crf": 30}
+    changes: dict[str, Any] = {
+        "num_frames": spec.nearest_num_frames(spec.frame_multiple * steps + 1),
+        "width": spec.nearest_side(10_000),
+        "crf": 30,
+    }
     changes |= dict(zip(("height", "width"), spec.sizes[0], strict=True)) if spec.sizes else {}
     changes |= {
         "negative_prompt": "rain",
@@ -47,7 +51,7 @@ def test_a_request_comes_back_unchanged_through_the_form(catalogue: ModelCatalog
         "guidance_scale": 1.5,
         "seed": 2**32 - 1,
     }
-    changes |= {"first_frame": "sha256:" + "0a" * 32, "frame_rate": 23.976}
+    changes |= {"first_frame": "sha256:" + "0a" * 32, "frame_rate": min(max(23.976, spec.frame_rates[0]), spec.frame_rates[1])}
     changes |= {"loras": [{"lora": "lora:" + "0b" * 32, "weight": -0.5, "audio": 0.0, "start": 0.25}]}
     changes = {name: value for name, value in changes.items() if spec.takes(name) or name == "modality"}
     request = catalogue.complete(GenerationRequest(prompt="a bell\nand a drum", model=model, **changes))
@@ -117,7 +121,7 @@ def test_every_offered_size_and_duration_can_be_made(catalogue: ModelCatalogue, 
     made = set()
     for k in range(int((longest - shortest) / step + 1e-6) + 1):
         made.add(catalogue.complete(request_of(own | {"duration": shortest + k * step}, catalogue)).num_frames)
-    assert made == {spec.frame_multiple * k + 1 for k in range(len(made))}
+    assert made == {spec.frame_multiple * k + spec.nearest_num_frames(1) for k in range(len(made))}
     assert max(number for number in made if number) == spec.nearest_num_frames(spec.max_frames)
 
 
