@@ -142,12 +142,12 @@ def told_by(model_id: str, folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ModelNotFound(f"model {model_id}: {folder} is not a whole {family.title} model ({error}).", field="model") from None
     weights = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
-    lacks = "" if read["call"].has_audio else ", without sound"
-    lacks = lacks if read["call"].has_video else ", for sound alone"
+    call = read["call"]
+    makes = ", for sound alone" if not call.has_video else "" if call.has_audio else ", without sound"
     return {
         "id": model_id,
         "title": model_id,
-        "description": f"Local {family.title} model in {folder}{lacks}",
+        "description": f"Local {family.title} model in {folder}{makes}",
         "source": str(folder),
         "loader": LOADER,
         "licence": "see the model's folder",

@@ -45,13 +45,13 @@ class DiffusersCall(Node):
         if self.first_frame is not None:
             arguments["image"] = self._picture(context, self.first_frame)
         arguments |= {"generator": torch.Generator("cpu").manual_seed(self.seed), "output_type": "np"}
+        decoding = "decode sound" if model.spec.is_for_sound else "decode picture"
         with (
-            torch.random.fork_rng(),
+            torch.random.fork_rng([model.device] if model.device.type == "cuda" else []),
             tiled(pipeline, context.thrift == SPARING),
             closing(called(pipeline, arguments, self.passes)) as steps,
         ):
             torch.manual_seed(self.seed)
-            decoding = "decode sound" if model.spec.is_for_sound else "decode picture"
             output = yield from _told(steps, decoding)
         media = self._media(output, model)
         yield Progress(decoding, 1, 1)
