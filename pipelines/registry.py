@@ -167,10 +167,7 @@ class ModelSpec:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Patterns of the files that it needs of its source: a pipeline in diffusers layout.
-
-        Other formats of the same weights lie beside it, in the root.
-        """
+        """Patterns of the files that it needs of its source; other formats of the same weights lie beside them."""
         return (INDEX, "*/*") if self.call is None else self.call.files
 
     @property
