@@ -29,7 +29,7 @@ class EditService:
         """
         reference = str(asked.get("source") or "")
         source = self._clip(owner, reference, "source")
-        request = edit_request(asked, source.request, self._catalogue)
+        request = edit_request(asked, self._painted(owner, source).request, self._catalogue)
         others = [self._clip(owner, other, "other") for other in request.edit.sources()]
         return planned(request, [_shape(clip) for clip in (source, *others)], self._catalogue)
 
@@ -37,6 +37,19 @@ class EditService:
         """Queue an edit. Raises as ``plan`` and ``JobService.submit`` do."""
         request, _ = self.plan(owner, asked)
         return self._jobs.submit(owner, request, idempotency_key=idempotency_key)
+
+    def _painted(self, owner: str, clip: StoredClip) -> StoredClip:
+        """The clip whose model made the picture: of one dubbed by a model for sound alone, what was dubbed.
+
+        Else nothing but dubs could be made of it without naming a model.
+        """
+        known = {spec.id: spec for spec in self._catalogue}
+        while isinstance(clip.request, EditRequest) and clip.request.model in known and known[clip.request.model].is_for_sound:
+            try:
+                clip = self._library.get(owner, clip.request.source.removeprefix("clip:"))
+            except NotFound:  # emptied from the trash: its model is not known any more
+                break
+        return clip
 
     def _clip(self, owner: str, reference: str, field: str) -> StoredClip:
         try:

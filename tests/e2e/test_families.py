@@ -107,4 +107,8 @@ def test_a_model_for_sound_alone_makes_a_sound_and_dubs_a_clip(browser: Browser,
     take = make_take(person)
     assert take["request"]["model"] == "tiny-sound" and take["request"]["edit"] == {"kind": "dub"}
     assert take["has_video"] and take["has_audio"] and take["num_frames"] == filmed["num_frames"]
+    page.locator(".edit-tools").get_by_role("button", name="Retake", exact=True).click()
+    expect(page.locator(".edit-notices")).to_contain_text("Makes a clip of")
+    again = {"source": f"clip:{take['id']}", "edit": {"kind": "retake", "part": "video"}}
+    assert person.api("/edits/plan", "POST", again)["request"]["model"] == "pocket"
     person.leave()
