@@ -46,9 +46,10 @@ class ModelCard(BaseModel):
     is_local: bool
     """Whether its weights are on this machine already."""
     frame_multiple: int
-    """Frame counts are this times k, plus the next."""
+    """Frame counts are this times k, plus ``frame_offset``."""
     frame_offset: int
     min_frames: int
+    """Shorter clips are not made."""
     pixel_multiple: int
     """Height and width are multiples of this."""
     min_side: int

@@ -61,7 +61,7 @@ def _releases() -> tuple[ModelSpec, ...]:
         ModelSpec(
             id="minimax-h3",
             title="MiniMax-H3",
-            description="MiniMax's open 33 B model: picture and stereo sound together, 5 to 15 s. Needs several large GPUs.",
+            description="MiniMax's open 33 B model: picture and stereo sound together, 5 to 15 s. Needs a GPU of 80 GB.",
             source="MiniMaxAI/MiniMax-H3",
             loader=LOADER,
             licence="licence on the model's page",
