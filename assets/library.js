@@ -283,9 +283,11 @@
     );
   }
 
-  /* Also text that was carried over from a field before: the browser knows no "change" of that. */
+  /* Also text that was carried over from a field before: the browser knows no "change" of that. A field that is drawn anew
+     loses the keyboard too, in the middle of a word: that is not leaving it. */
+  let redrawn = false;
   const savedWhenLeft = (saved, save) => ({
-    onblur: ({ target }) => target.isConnected && target.value !== saved && save(target.value),
+    onblur: ({ target }) => !redrawn && target.value !== saved && save(target.value),
     onkeydown: ({ key, target }) => key === "Enter" && target.blur(),
   });
 
@@ -356,7 +358,9 @@
     // A change of the name must not stop the clip: the player stays where it is.
     if (detail.querySelector("video")?.dataset.clip === clip.id) {
       const written = detail.querySelector("input[type=text]:focus"); // the answer to one change comes while the next is written
+      redrawn = true;
       refill(detail.querySelector(".detail-side"), [...side.childNodes]);
+      redrawn = false;
       const again = written && detail.querySelector(`#${written.id}`);
       if (again) Object.assign(again, { value: written.value, selectionStart: written.selectionStart });
       return;

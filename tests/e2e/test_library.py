@@ -58,6 +58,8 @@ def test_what_is_written_while_the_last_change_is_saved_is_not_lost(visitor: Vis
     detail = page.locator("dialog.detail")
     slow_line = {"offline": False, "latency": 600, "downloadThroughput": -1, "uploadThroughput": -1}
     visitor.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow_line)
+    saved: list[object] = []
+    page.on("request", lambda request: saved.append(request.post_data_json) if request.method == "PATCH" else None)
     detail.get_by_label("Name").fill("Slow ring")
     tags = detail.get_by_label("Tags, separated by commas")
     tags.press_sequentially("late, ring", delay=100)
@@ -67,6 +69,7 @@ def test_what_is_written_while_the_last_change_is_saved_is_not_lost(visitor: Vis
     page.keyboard.press("Enter")
     expect(page.locator(".library > .chips").get_by_role("button", name="late", include_hidden=True)).to_have_count(1)
     assert visitor.api(f"/clips/{clip['id']}")["tags"] == ["late", "ring"]
+    assert saved == [{"name": "Slow ring"}, {"tags": ["late", "ring"]}]  # no half of a word between them
 
 
 def test_settings_come_back_by_button_and_by_dropping_the_file(visitor: Visitor) -> None:
