@@ -86,8 +86,13 @@
             alone ? "" : ")",
           ]),
     ];
-    const draw = (title, unknown) => {
-      const key = JSON.stringify(unknown);
+    const other = ({ model, title }) => [
+      `${title} does: `,
+      h("button", { type: "button", class: "words-other", onclick: () => studio.bridge("select", { model }) }, `use ${title}`),
+      ". ",
+    ];
+    const draw = (title, unknown, knowing = []) => {
+      const key = JSON.stringify([unknown, knowing]);
       if (key === told) return; // said once is enough for those who listen
       told = key;
       const shown = unknown.slice(0, SHOWN);
@@ -97,6 +102,7 @@
         ...(shown.length ? [`${title} does not know `] : []),
         ...shown.flatMap((each, i) => [joint(i), ...named(each, unknown.length === 1)]),
         ...(shown.length ? [more ? ` and ${more} more. ` : ". "] : []),
+        ...(shown.length && knowing.length ? other(knowing[0]) : []),
       );
     };
     const ask = async () => {
@@ -111,9 +117,9 @@
       const calls = (studio.triggerWords ?? []).flatMap((word) => word.toLowerCase().split(/\s+/)); // a style knows them
       answer.unknown = answer.unknown.filter((each) => !calls.includes(each.word.toLowerCase()));
       const isWritten = (each) => Array.from(prompt).slice(0, each.end).join("").length !== cursor;
-      draw(answer.title, answer.unknown.filter(isWritten));
+      draw(answer.title, answer.unknown.filter(isWritten), answer.known_by);
       if (!answer.unknown.every(isWritten))
-        timer = setTimeout(() => mine === asked && draw(answer.title, answer.unknown), STILL_TYPING_MS);
+        timer = setTimeout(() => mine === asked && draw(answer.title, answer.unknown, answer.known_by), STILL_TYPING_MS);
     };
     const look = () => {
       const { model } = studio.form;

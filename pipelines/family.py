@@ -13,8 +13,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.contract import ClipRequest, InvalidRequest, Modality, ModelNotFound
-from pipelines.prompting.timeline import marks_of
+from pipelines.contract import ClipRequest, ModelNotFound
 
 if TYPE_CHECKING:
     from pipelines.registry import ModelSpec
@@ -172,22 +171,3 @@ def _config(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{file.name} is no JSON object")
     return found
-
-
-def check_call(request: ClipRequest, spec: ModelSpec) -> None:
-    """Raises ``InvalidRequest`` where a complete request asks for what the model's pipeline cannot do."""
-    assert spec.call is not None
-    if not spec.call.has_audio and request.modality is not Modality.VIDEO:
-        raise InvalidRequest(f"modality is {request.modality}, but {spec.title} makes no sound: use video.", field="modality")
-    if not spec.call.has_video and request.modality is not Modality.AUDIO:
-        raise InvalidRequest(f"modality is {request.modality}, but {spec.title} makes no picture: use audio.", field="modality")
-    if not spec.call.text and not getattr(request, "first_frame", None):
-        raise InvalidRequest(f"first_frame is missing; {spec.title} begins with a picture: add one.", field="first_frame")
-    if marks_of(request.prompt):
-        raise InvalidRequest(
-            f"prompt says when things happen, which {spec.title} cannot follow: leave the times out.", field="prompt"
-        )
-    for name, about in type(request).model_fields.items():
-        idle = getattr(spec.defaults, name, about.default)
-        if not spec.takes(name) and name != "modality" and getattr(request, name) not in (None, idle):
-            raise InvalidRequest(f"{name} is set, but {spec.title} has no use for it: leave it out.", field=name)

@@ -15,22 +15,22 @@ from math import ceil, log
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipelines.checks import check
 from pipelines.contract import (
     MAX_SEED,
     ClipRequest,
-    EditRequest,
     ImportRequest,
     InvalidRequest,
     Modality,
     ModelNotFound,
     Quantization,
 )
-from pipelines.family import INDEX, Call, check_call, families, told_by
+from pipelines.family import INDEX, Call, families, told_by
 from pipelines.optimize.plan import Record, Switch
-from pipelines.prompting.timeline import timeline_of
 from pipelines.vocabulary import Unknown, Vocabulary
 
 POCKET_FOLDER = Path(__file__).parent.parent / "assets" / "models" / "pocket"
+POCKET_WORLD_FOLDER = POCKET_FOLDER.with_name("pocket-world")
 POCKET_FAST_FOLDER = POCKET_FOLDER.with_name("pocket-fast")
 POCKET_UPSCALER_FOLDER = POCKET_FOLDER.with_name("pocket-upscaler")
 
@@ -232,7 +232,7 @@ SOUND_CLOCK: dict[str, Any] = dict(height=64, width=64, num_frames=100, frame_ra
 
 
 def _pocket() -> Iterable[ModelSpec]:
-    """The embedded model and its few-step student."""
+    """The embedded model, its few-step student, and its successor as far as that is trained."""
     pocket = pocket_in(POCKET_FOLDER)
     yield pocket
     if (POCKET_FAST_FOLDER / "studio.json").is_file():
@@ -243,6 +243,13 @@ def _pocket() -> Iterable[ModelSpec]:
             description="Pocket in six steps without guidance: for drafts.",
             adapter=str(POCKET_FAST_FOLDER),
             **advice_in(POCKET_FAST_FOLDER),
+        )
+    if POCKET_WORLD_FOLDER.is_dir():
+        yield replace(
+            pocket_in(POCKET_WORLD_FOLDER),
+            id="pocket-world",
+            title="Pocket World",
+            description="Pocket's successor in training: animals, food, vehicles, talkers, cities. It errs more often.",
         )
 
 
@@ -409,6 +416,10 @@ class ModelCatalogue:
             f"model {shown!r} is not known; did you mean {near[0]!r}? The Models tab and 'app.py models' list all.", field="model"
         )
 
+    def knowing(self, prompt: str) -> tuple[ModelSpec, ...]:
+        """The models with a vocabulary that know every word of ``prompt``."""
+        return tuple(spec for spec in self._specs.values() if spec.has_vocabulary and not spec.unknown_words(prompt))
+
     def complete(self, request: Asked) -> Asked:
         """``request`` with every open field filled, checked against what its model can do.
 
@@ -429,71 +440,9 @@ class ModelCatalogue:
         if "modality" not in request.model_fields_set and (spec.is_silent or spec.is_for_sound):
             defaults["modality"] = Modality.VIDEO if spec.is_silent else Modality.AUDIO
         full = request.model_copy(update=defaults)
-        _check_stages(full, spec)
         if full.stages == 1:
             full = full.model_copy(update={"refine_sigmas": None})
-        if not isinstance(full, EditRequest):  # an edit has its source's shape, whatever that is
-            _check_grid(full, spec)
-        _check(full, spec)
+        check(full, spec)
         if full.sigmas is not None:
             full = full.model_copy(update={"num_inference_steps": len(full.sigmas)})
         return full
-
-
-def _check_stages(request: ClipRequest, spec: ModelSpec) -> None:
-    if request.stages in ((1,) if isinstance(request, EditRequest) else spec.stages):
-        return
-    reason = "edits are made in one" if isinstance(request, EditRequest) else f"{spec.title} has no latent upsampler"
-    raise InvalidRequest(f"stages is {request.stages}, but {reason}: use 1.", field="stages")
-
-
-def _check_grid(request: ClipRequest, spec: ModelSpec) -> None:
-    assert request.num_frames is not None and request.frame_rate is not None
-    for name in ("height", "width"):
-        pixels, stages = getattr(request, name), request.stages
-        side = spec.nearest_side(pixels, stages)
-        if pixels != side:
-            raise InvalidRequest(
-                f"{name} is {pixels}; {spec.title} works in multiples of {stages * spec.pixel_multiple} from "
-                f"{stages * spec.min_side} to {spec.max_side} pixels{' in two stages' if stages == 2 else ''}: use {side}.",
-                field=name,
-            )
-    if spec.sizes and (request.height, request.width) not in spec.sizes:
-        assert request.height and request.width
-        height, width = spec.nearest_size(request.height, request.width)
-        raise InvalidRequest(
-            f"height is {request.height} and width {request.width}; {spec.title} makes clips of certain sizes only: "
-            f"use {height} and {width}.",
-            field="height",
-        )
-    if request.num_frames != spec.nearest_num_frames(request.num_frames):
-        raise InvalidRequest(
-            f"num_frames is {request.num_frames}; {spec.title} makes {spec.frame_multiple}k+{spec.frame_offset} frames from "
-            f"{spec.nearest_num_frames(1)} to {spec.max_frames}: use {spec.nearest_num_frames(request.num_frames)}.",
-            field="num_frames",
-        )
-    low, high = spec.frame_rates
-    if not low <= request.frame_rate <= high:
-        nearest = min(max(request.frame_rate, low), high)
-        raise InvalidRequest(
-            f"frame_rate is {request.frame_rate:g}; {spec.title} plays {low:g}{f' to {high:g}' if high > low else ''} frames a "
-            f"second: use {nearest:g}.",
-            field="frame_rate",
-        )
-
-
-def _check(request: ClipRequest, spec: ModelSpec) -> None:
-    timeline_of(request.prompt, None if isinstance(request, EditRequest) else request.duration_s)
-    if request.upscale not in spec.upscale_factors:
-        raise InvalidRequest(f"upscale is {request.upscale}, but {spec.title} has no upscaler: use 1.", field="upscale")
-    if spec.held_as and request.quantization not in (Quantization.AUTO, Quantization.NONE, spec.held_as.quantization):
-        raise InvalidRequest(
-            f"quantization is {request.quantization}, but {spec.title} holds its weights in {spec.held_as.quantization.value} "
-            "already: use none, or the model that it was made of.",
-            field="quantization",
-        )
-    for name in ("stg_scale", "audio_stg_scale"):
-        if getattr(request, name) > 0 and not spec.stg_blocks:
-            raise InvalidRequest(f"{name} is above 0, but {spec.title} has no perturbed attention: use 0.", field=name)
-    if spec.call is not None and not isinstance(request, EditRequest):
-        check_call(request, spec)

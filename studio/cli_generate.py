@@ -135,7 +135,8 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
         strange = catalogue.get(request.model).unknown_words(request.prompt)
         unknown = tuple(each for each in strange if each.word.lower() not in calls)
         if unknown and not quiet:
-            typer.echo(f"{request.model} does not know {_named(unknown)}.", err=True)
+            other = next((f" {each.id} does: --model {each.id}." for each in catalogue.knowing(request.prompt)), "")
+            typer.echo(f"{request.model} does not know {_named(unknown)}.{other}", err=True)
         media_dir = settings.media_dir if frame is not None and IMAGE_REFERENCE.fullmatch(frame) else Path(folder)
         with progress(quiet) as on_event:
             made = run_once(settings, request, on_event, path=path, media_dir=media_dir, sources=stack.sources)

@@ -3,7 +3,8 @@
 In order: ``video_vae`` (a moment is enough: its encoder never changes) and ``audio_vae``, ``latents``, ``transformer``. Beside
 them: ``vocoder`` at any time, more of ``video_vae``, and then ``upscaler``; and the readers that measure it all,
 ``picture_reader`` before ``sync_reader``, and ``sound_reader``. ``readers_release`` and ``release`` measure and write what is
-trained. In a fresh clone ``adopt`` makes checkpoints of the released weights; any stage then goes on from them with ``--resume``.
+trained; ``preview`` writes it as pocket-world, beside what is released. In a fresh clone ``adopt`` makes checkpoints of the
+preview, or of the released weights where there is none; any stage then goes on from them with ``--resume``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import typer
 
 from pipelines.contract import InvalidRequest
 from pipelines.metrics.readers import READERS_FOLDER
-from pipelines.registry import POCKET_FOLDER
+from pipelines.registry import POCKET_FOLDER, POCKET_WORLD_FOLDER
 from pipelines.training import lora_command
 from pipelines.training.latents import SCALES_FILE, encode_clips, measure_scales, save_latents
 from pipelines.training.linear_start import quick_encoder
@@ -30,7 +31,7 @@ from pipelines.training.trainer import Budget, load_average, train
 
 RUNS = Path("runs/pocket")
 _WORTH_COMPILING = 5.0  # minutes; without a C++ compiler on the machine the blocks run as they are
-_DEEDS = ("latents", "adopt", "release", "readers_release")
+_DEEDS = ("latents", "adopt", "preview", "release", "readers_release")
 
 app = typer.Typer(
     add_completion=False, help="Train the project's own models on the procedural world.", pretty_exceptions_enable=False
@@ -47,7 +48,7 @@ def train_pocket(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights and data; each run of 'latents' adds clips of its own seed.")] = 0,
-    clips: Annotated[int, typer.Option(min=1, help="How many clips 'latents' encodes, or 'release' measures.")] = 200,
+    clips: Annotated[int, typer.Option(min=1, help="How many clips 'latents' encodes, or a release measures.")] = 200,
 ) -> None:
     """The embedded model; checkpoints and latents lie in runs/pocket."""
     if stage not in (*STAGES, *_DEEDS):
@@ -62,8 +63,9 @@ def train_pocket(
                 adopt_all(run.recipe, POCKET_FOLDER.parent, RUNS)
                 if READERS_FOLDER.exists():
                     adopt_readers(READERS_FOLDER, RUNS)
-            case "release":
-                report = release_all(run.recipe, RUNS, POCKET_FOLDER.parent, clips, typer.echo)
+            case "preview" | "release":
+                target = POCKET_FOLDER if stage == "release" else POCKET_WORLD_FOLDER
+                report = release_all(run.recipe, RUNS, target, clips, typer.echo)
                 typer.echo("all floors hold" if report.passed else "not all floors hold")
             case "readers_release":
                 for name, value in release_readers(run.recipe, RUNS, READERS_FOLDER).items():

@@ -16,8 +16,15 @@ from torch import nn
 from transformers import GemmaTokenizer
 
 from pipelines.metrics.evaluation import Evaluation, Report, evaluate
-from pipelines.registry import POCKET_FAST_FOLDER, POCKET_FOLDER, POCKET_UPSCALER_FOLDER, ModelCatalogue, pocket_in
-from pipelines.training.card import model_card
+from pipelines.registry import (
+    POCKET_FAST_FOLDER,
+    POCKET_FOLDER,
+    POCKET_UPSCALER_FOLDER,
+    POCKET_WORLD_FOLDER,
+    ModelCatalogue,
+    pocket_in,
+)
+from pipelines.training.card import EARLIER, RECORD, model_card, training_record
 from pipelines.training.latents import SCALES_FILE, Scale, load_scales, save_scales
 from pipelines.training.publish import CARD, publish, put
 from pipelines.training.recipes import Recipe, build_audio_vae, build_scheduler, build_video_vae, build_vocoder
@@ -136,12 +143,13 @@ def release(recipe: Recipe, folder: Path, target: Path) -> dict[str, str]:
     return publish(target, fill)
 
 
-def release_all(recipe: Recipe, runs: Path, models: Path, clips: int, tell: Callable[[str], None]) -> Report:
-    """Measure pocket as it is trained in ``runs``, and only then write it and what belongs to it below ``models``.
+def release_all(recipe: Recipe, runs: Path, target: Path, clips: int, tell: Callable[[str], None]) -> Report:
+    """Measure pocket as it is trained in ``runs``, and only then write it to ``target``.
 
+    Pocket itself takes its upscaler along, and the place of its preview and of the student of its former weights.
     The figures go into its card and beside it. Raises what ``evaluate`` raises; what was released stays as it was.
     """
-    target = models / POCKET_FOLDER.name
+    models = target.parent
     with tempfile.TemporaryDirectory(dir=models, prefix=".release-") as folder:
         fresh = Path(folder) / target.name
         release(recipe, runs, fresh)
@@ -149,11 +157,14 @@ def release_all(recipe: Recipe, runs: Path, models: Path, clips: int, tell: Call
         report = evaluate(Evaluation("pocket", clips), Path(folder) / "clips", tell, catalogue)
         figures = {name: value for name, value in report.to_dict().items() if name != "records"}
         (fresh / "evaluation.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
-        (fresh / CARD).write_text(model_card(recipe, runs, report, parameters(fresh)))
+        (fresh / RECORD).write_text(json.dumps(training_record(runs), indent=2) + "\n")
+        (fresh / CARD).write_text(model_card(recipe, target.name, runs, report, parameters(fresh)))
         put(fresh, target)
-    shutil.rmtree(models / POCKET_FAST_FOLDER.name, ignore_errors=True)  # the student of other weights
-    if (runs / "upscaler.pt").exists():
-        release_upscaler(recipe, runs, models / POCKET_UPSCALER_FOLDER.name)
+    if target.name == POCKET_FOLDER.name:
+        for former in (POCKET_FAST_FOLDER, POCKET_WORLD_FOLDER):
+            shutil.rmtree(models / former.name, ignore_errors=True)
+        if (runs / "upscaler.pt").exists():
+            release_upscaler(recipe, runs, models / POCKET_UPSCALER_FOLDER.name)
     return report
 
 
@@ -164,7 +175,11 @@ def parameters(folder: Path) -> dict[str, int]:
 
 
 def adopt_all(recipe: Recipe, models: Path, runs: Path) -> None:
-    """Checkpoints of pocket and its upscaler as they are released below ``models``."""
-    adopt(recipe, models / POCKET_FOLDER.name, runs)
+    """Checkpoints of what is furthest in training below ``models``, the preview or else pocket, and of the upscaler."""
+    name = next(each.name for each in (POCKET_WORLD_FOLDER, POCKET_FOLDER) if (models / each.name).is_dir())
+    adopt(recipe, models / name, runs)
+    (runs / EARLIER).unlink(missing_ok=True)
+    if (models / name / RECORD).exists():
+        shutil.copy(models / name / RECORD, runs / EARLIER)
     if (models / POCKET_UPSCALER_FOLDER.name / "config.json").exists():
         adopt_upscaler(recipe, models / POCKET_UPSCALER_FOLDER.name, runs)

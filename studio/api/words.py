@@ -49,6 +49,13 @@ class UnknownWord(BaseModel):
     end: int
 
 
+class KnowingModel(BaseModel):
+    """A model that knows every word of a prompt."""
+
+    model: str
+    title: str
+
+
 class CheckedPrompt(BaseModel):
     """What is outside the model's world."""
 
@@ -58,6 +65,8 @@ class CheckedPrompt(BaseModel):
     """False for a model that takes any words."""
     unknown: list[UnknownWord]
     """In the prompt's order, each once."""
+    known_by: list[KnowingModel]
+    """Other models with a vocabulary that know all of the prompt, where this one does not."""
 
 
 def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
@@ -75,6 +84,14 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
     def check(body: JSON) -> CheckedPrompt:
         """The words of a prompt that a model does not know, each with the nearest that it does; nothing is made or kept."""
         wanted = parse(PromptCheck, body)
-        spec = studio_of().catalogue.get(wanted.model)
+        catalogue = studio_of().catalogue
+        spec = catalogue.get(wanted.model)
         unknown = [UnknownWord(**asdict(each)) for each in spec.unknown_words(wanted.prompt)]
-        return CheckedPrompt(model=spec.id, title=spec.title, has_vocabulary=spec.has_vocabulary, unknown=unknown)
+        knowing = catalogue.knowing(wanted.prompt) if unknown else ()
+        return CheckedPrompt(
+            model=spec.id,
+            title=spec.title,
+            has_vocabulary=spec.has_vocabulary,
+            unknown=unknown,
+            known_by=[KnowingModel(model=each.id, title=each.title) for each in knowing],
+        )

@@ -114,7 +114,7 @@ def test_every_stage_learns_and_is_released(recipe, tmp_path):
     release(recipe, tmp_path, tmp_path / "models" / "pocket")
     before = {file: file.read_bytes() for file in (tmp_path / "models").rglob("*") if file.is_file()}
     with pytest.raises(InvalidRequest, match="clips is 1"):
-        release_all(recipe, tmp_path, tmp_path / "models", 1, print)
+        release_all(recipe, tmp_path, tmp_path / "models" / "pocket", 1, print)
     after = {file: file.read_bytes() for file in (tmp_path / "models").rglob("*") if file.is_file()}
     assert after == before, "what cannot be measured replaces nothing"
 

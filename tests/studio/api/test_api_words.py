@@ -19,6 +19,7 @@ def test_a_prompt_is_checked_and_nothing_is_made(client: httpx.Client) -> None:
         "title": "Pocket",
         "has_vocabulary": True,
         "unknown": [{"word": "mountain", "nearest": "snow", "start": 4, "end": 12}],
+        "known_by": [],
     }
     assert client.get("/api/v1/jobs").json() == before
 
