@@ -5,6 +5,7 @@
   const { h, button, api, attempt, places, refill, toast, Failure } = studio;
   const size = (bytes) => (bytes < 1e8 ? studio.words.bytes(bytes) : `${(bytes / 1e9).toFixed(bytes < 1e10 ? 1 : 0)} GB`);
   const BITS = { none: "As they are", bf16: "16 bits", int16: "16 bits", fp8: "8 bits", int8: "8 bits", int4: "4 bits" };
+  const AWAY = { text: ", those that read prompts only while they are used", blocks: ", block by block", disk: ", block by block from the disk" };
   const FITS = { true: "Fits", false: "Does not fit", null: "Not known yet" };
   const STATES = { here: "Here", "partly here": "Partly here", absent: "Not here" };
   let root = null;
@@ -39,7 +40,7 @@
       fact("Makes", model.is_for_sound ? "Sound alone" : `Picture${model.is_silent ? ", no sound" : " and sound"}`),
       model.begins_with.includes("words") ? null : fact("Needs", "A first frame"),
       state?.needs_bytes ? fact("Memory", size(state.needs_bytes)) : null,
-      state ? fact("Weights", BITS[state.quantization] ?? "Chosen when loaded") : null,
+      state ? fact("Weights", BITS[state.quantization] ? BITS[state.quantization] + (AWAY[state.offload] ?? "") : "Chosen when loaded") : null,
     );
   }
 

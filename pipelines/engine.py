@@ -52,7 +52,7 @@ from pipelines.optimize.latent_store import LatentStore, beside
 from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work, is_shortage, plan_of, thrift_for, widths_of
 from pipelines.optimize.parallel.devices import Devices
 from pipelines.optimize.parallel.group import Group
-from pipelines.optimize.plan import Plan
+from pipelines.optimize.plan import Offload, Plan
 from pipelines.optimize.tiling import Decoding, Part, decode_tile
 from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue, ModelSpec
@@ -171,7 +171,11 @@ class Engine:
         asked = self._asked or spec.defaults.quantization
         if (model_id, asked) not in self._plans:
             room = self._gauge.free() if self._gauge else None
-            self._plans[model_id, asked] = plan_of(spec, asked, self.device.type, room)
+            if len(self._devices.names()) > 1 or self._devices.reader():  # together they have room, so all of it stays there
+                spec = replace(spec, offload=Offload.NONE)
+            plan = plan_of(spec, asked, self.device.type, room)
+            files = self._devices.files if plan.in_files(self.device.type) else None
+            self._plans[model_id, asked] = replace(plan, files=files)
         return self._plans[model_id, asked]
 
     @contextmanager
@@ -323,10 +327,8 @@ class Engine:
         return thrift_for(self._memory(request.model).predict(self._work(request)), self._gauge.free())
 
     def _memory(self, model_id: str) -> MemoryModel:
-        device = self.device.type
-        return MemoryModel(
-            widths_of(self.spec(model_id), device), device, text_quantization=self.plan(model_id).text_quantization
-        )
+        device, plan = self.device.type, self.plan(model_id)
+        return MemoryModel(widths_of(self.spec(model_id), device), device, (), plan.text_quantization, plan.offload)
 
     def _work(self, request: GenerationRequest) -> Work:
         return replace(Work.of(request), quantization=self.plan(request.model).quantization)

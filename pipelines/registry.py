@@ -26,7 +26,7 @@ from pipelines.contract import (
     Quantization,
 )
 from pipelines.family import INDEX, Call, families, told_by
-from pipelines.optimize.plan import Record, Switch
+from pipelines.optimize.plan import Offload, Record, Switch
 from pipelines.vocabulary import Unknown, Vocabulary
 
 POCKET_FOLDER = Path(__file__).parent.parent / "assets" / "models" / "pocket"
@@ -79,7 +79,8 @@ class ModelSpec:
     folder holds the net of that name, which makes latents twice as wide and high. ``held_as`` says how its files themselves are
     quantized; ``None`` is not at all. ``transformer`` is a single file that takes the place of the source's; empty is none.
     ``call`` is how diffusers' own pipeline runs it; ``None`` is the studio's loop. ``sizes`` are the only heights and widths of
-    its clips; empty is any on the grid. ``kernels`` and ``compile`` say how its blocks run.
+    its clips; empty is any on the grid. ``kernels`` and ``compile`` say how its blocks run, ``offload`` where they are
+    while they do not.
     """
 
     id: str
@@ -117,6 +118,7 @@ class ModelSpec:
     sizes: tuple[tuple[int, int], ...] = ()
     kernels: Switch = Switch.OFF
     compile: bool = False
+    offload: Offload = Offload.NONE
 
     def takes(self, name: str) -> bool:
         """Whether the request's field ``name`` does anything with this model."""
@@ -402,6 +404,10 @@ class ModelCatalogue:
     def fused(self, kernels: Switch, *, compile: bool) -> ModelCatalogue:
         """The same models with fused kernels on their blocks, or with their blocks compiled."""
         return ModelCatalogue(replace(spec, kernels=kernels, compile=compile) for spec in self._specs.values())
+
+    def offloaded(self, offload: Offload) -> ModelCatalogue:
+        """The same models with these weights away from the device while they are not used."""
+        return ModelCatalogue(replace(spec, offload=offload) for spec in self._specs.values())
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self._specs.values())

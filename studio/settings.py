@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.contract import Quantization
-from pipelines.optimize.plan import Switch
+from pipelines.optimize.plan import Offload, Switch
 from pipelines.registry import ModelCatalogue
 
 
@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """Fused kernels in a model's blocks: auto (on CUDA GPUs that give the right results with them), on, off."""
     compile: bool = False
     """Compile a model's blocks: faster clips after a first one that waits for it. Kernels then have nothing to do."""
+    offload: Offload = Offload.AUTO
+    """Which weights come to the device only while they are used: auto (as memory asks for it), none, text, blocks, disk."""
     engine: str = "pipelines.engine:Engine"
     """Dotted name of the class that the worker process runs requests with."""
     local_owner: str = "local"
@@ -100,7 +102,7 @@ class Settings(BaseSettings):
     def catalogue(self) -> ModelCatalogue:
         """The models that can be used, their weights held as set here. Raises ``ModelNotFound`` for an unknown or damaged one."""
         catalogue = ModelCatalogue.with_folders(self.models).quantized(self.quantization, self.text_quantization)
-        return catalogue.fused(self.kernels, compile=self.compile)
+        return catalogue.fused(self.kernels, compile=self.compile).offloaded(self.offload)
 
     @property
     def database_path(self) -> Path:
@@ -131,6 +133,11 @@ class Settings(BaseSettings):
     def compiled_dir(self) -> Path:
         """What torch and Triton compiled for this machine; whatever goes from here is made again."""
         return self.data_dir / "cache" / "compiled"
+
+    @property
+    def offload_dir(self) -> Path:
+        """Weights of running workers that come from files; each worker's go with it."""
+        return self.data_dir / "cache" / "offload"
 
     @property
     def thumbnails_dir(self) -> Path:

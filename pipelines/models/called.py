@@ -20,7 +20,8 @@ from pipelines.family import Call
 from pipelines.models.ltx2.load import absent, fingerprint
 from pipelines.models.prompt_cleaning import repair
 from pipelines.optimize.memory import is_shortage
-from pipelines.optimize.plan import Plan, name_of_plan
+from pipelines.optimize.offload import is_scarce
+from pipelines.optimize.plan import Offload, Plan, name_of_plan
 from pipelines.optimize.quantize import quantize, weights_bytes
 from pipelines.registry import ModelSpec
 
@@ -86,10 +87,9 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
         for name in names:
             if getattr(pipeline, name, None) is not None:
                 quantize(getattr(pipeline, name), mode)
-    networks = _networks(pipeline).values()
-    for network in networks:
+    for network in _networks(pipeline).values():
         network.eval().requires_grad_(False)
-    return CalledModel(spec, sha256, device, _placed(pipeline, device, sum(map(weights_bytes, networks))))
+    return CalledModel(spec, sha256, device, _placed(pipeline, device, plan.offload))
 
 
 def assembled(kind: Any, source: str, call: Call, dtypes: Mapping[str, torch.dtype], is_local: bool) -> Any:
@@ -137,12 +137,24 @@ def pipeline_class(name: str) -> Any:
     return kind
 
 
-def _placed(pipeline: Any, device: torch.device, size: int) -> Any:
-    """On ``device``, as a whole or, where a GPU has no room for that, a part at a time."""
-    if device.type == "cuda" and size > _ROOM * torch.cuda.mem_get_info(device)[0]:
+def _placed(pipeline: Any, device: torch.device, offload: Offload) -> Any:
+    """On ``device``, as a whole or, where a GPU has no room for that, a part at a time or layer by layer."""
+    if device.type != "cuda":
+        return pipeline.to(device)
+    networks = _networks(pipeline)
+    sizes, room = [weights_bytes(each) for each in networks.values()], _ROOM * torch.cuda.mem_get_info(device)[0]
+    layers = (offload.whole or max(sizes) > room) and hasattr(pipeline, "enable_group_offload")
+    if layers:
+        stay = [name for name in networks if name not in (*_NETWORKS, *_READ_APART)]
+        scarce = is_scarce(sum(sizes))
+        pipeline.enable_group_offload(
+            device, offload_type="leaf_level", use_stream=True, low_cpu_mem_usage=scarce, exclude_modules=stay
+        )
+    elif offload is not Offload.NONE or sum(sizes) > room:
         pipeline.enable_model_cpu_offload(device=device)
-        return pipeline
-    return pipeline.to(device)
+    else:
+        pipeline.to(device)
+    return pipeline
 
 
 def adjusted(pipeline: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:

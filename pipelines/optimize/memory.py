@@ -21,7 +21,7 @@ import numpy as np
 from pipelines.checkpoints.header import Damaged
 from pipelines.checkpoints.transformer import read_transformer
 from pipelines.contract import GenerationRequest, Modality, ModelNotFound, Quantization
-from pipelines.optimize.plan import QUANTIZED_FILE, Plan, held_bytes, plan_for
+from pipelines.optimize.plan import QUANTIZED_FILE, Offload, Plan, group_of, held_bytes, plan_for
 from pipelines.registry import ModelSpec
 
 MIB = 1024**2
@@ -41,12 +41,13 @@ class Widths:
     """The numbers of a model that its memory depends on; LTX-2's own where its files are not on this machine.
 
     ``weights_bytes`` is the whole model as it is; ``saved_bytes`` says how much less a mode of quantization holds, for the
-    text's parts (``True``) and for the rest.
+    text's parts (``True``) and for the rest; ``away_bytes`` is what of them, held so, need not be there while it is not used.
     """
 
     weights_bytes: int
     element_bytes: int
     saved_bytes: Mapping[tuple[Quantization, bool], int] = field(default_factory=dict)
+    away_bytes: Mapping[tuple[Quantization, bool], int] = field(default_factory=dict)
     video_width: int = 4096
     audio_width: int = 2048
     decoder_features: float = 128 / 16
@@ -60,9 +61,14 @@ class Widths:
     """Of the latent upsampler, which is loaded for its stage only."""
 
     def held_bytes(self, plan: Plan) -> int:
-        """Bytes of the weights as ``plan`` holds them."""
-        saved = (self.saved_bytes.get(key, 0) for key in ((plan.quantization, False), (plan.text_quantization, True)))
-        return self.weights_bytes - sum(saved)
+        """Bytes of the weights as ``plan`` holds them, where they are used."""
+        rest, text = (plan.quantization, False), (plan.text_quantization, True)
+        less = self.saved_bytes.get(rest, 0) + self.saved_bytes.get(text, 0)
+        if plan.offload is not Offload.NONE:
+            less += self.away_bytes.get(text, 0)
+        if plan.offload.whole:
+            less += self.away_bytes.get(rest, 0)
+        return self.weights_bytes - less
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,10 @@ def widths_of(spec: ModelSpec, device: str) -> Widths:
             return Widths(**_weighed(Path(spec.source), None, element))
         return _read(Path(spec.source), Path(spec.transformer) if spec.transformer else None, element)
     whole = spec.memory_bytes * element // 2
-    return Widths(whole, element, _reckoned_savings(whole, element))
+    saved = _reckoned_savings(whole, element)
+    shares = {True: _TEXT_SHARE, False: 1 - _TEXT_SHARE}
+    away = {(mode, text): round(_AWAY * (whole * shares[text] - less)) for (mode, text), less in saved.items()}
+    return Widths(whole, element, saved, away)
 
 
 def plan_of(spec: ModelSpec, asked: Quantization, device: str, room_bytes: int | None) -> Plan:
@@ -159,11 +168,14 @@ def plan_of(spec: ModelSpec, asked: Quantization, device: str, room_bytes: int |
 
     Files that hold quantized weights are taken as they are; of a single file the other parts are another model's.
     """
-    plan = Plan()
-    if spec.held_as is None or spec.transformer:
-        asked = asked if spec.held_as is None else Quantization.NONE
-        plan = plan_for(asked, spec.text_quantization, widths_of(spec, device).held_bytes, room_bytes)
-    return replace(plan, kernels=spec.kernels, compile=spec.compile)
+    text = spec.text_quantization
+    if spec.held_as is not None:
+        asked, text = Quantization.NONE, text if spec.transformer else Quantization.NONE
+    wanted = Plan(asked, text, spec.kernels, spec.compile, spec.offload)
+    # Neither can what diffusers runs, nor what is of kinds of tensors that files of ours cannot hold, come from files.
+    if wanted.in_files(device) and (spec.call is not None or spec.held_as is not None):
+        wanted = replace(wanted, offload=Offload.NONE)
+    return plan_for(wanted, device, widths_of(spec, device).held_bytes, room_bytes)
 
 
 @lru_cache(maxsize=64)
@@ -197,13 +209,26 @@ def _weighed(folder: Path, file: Path | None, element: int) -> dict[str, Any]:
             for text, found in weights.items()
             for mode in Quantization
         },
+        "away_bytes": {
+            (mode, text): _away_bytes(found, element, mode) for text, found in weights.items() for mode in Quantization
+        },
     }
+
+
+def _away_bytes(weights: Iterable[_Tensor], element: int, mode: Quantization) -> int:
+    """All groups that come and go but the two largest: one is there, and the next may be on its way."""
+    groups: dict[tuple[str, str], int] = {}
+    for tensor in weights:
+        name = group_of(tensor.name)
+        if name is not None and (tensor.part in _TEXT_PARTS or tensor.part.startswith("transformer")):
+            groups[tensor.part, name] = groups.get((tensor.part, name), 0) + tensor.held_bytes(element, mode)
+    return sum(sorted(groups.values())[:-2])
 
 
 _UPSAMPLER = "latent_upsampler"
 _TEXT_PARTS = ("text_encoder", "text_encoder_2", "connectors")
-_TEXT_SHARE, _LARGE_LAYERS = 12 / 34, 0.97
-"""Of LTX-2's parameters: those that read texts, and of either part those that a mode changes."""
+_TEXT_SHARE, _LARGE_LAYERS, _AWAY = 12 / 34, 0.97, 0.85
+"""Of LTX-2's parameters: those that read texts; of either part those that a mode changes, and those in all blocks but two."""
 
 
 def _reckoned_savings(whole: int, element: int) -> dict[tuple[Quantization, bool], int]:
@@ -227,6 +252,7 @@ class _Tensor:
     name: str
     shape: tuple[int, ...]
     fixed_bytes: int | None
+    part: str
 
     def held_bytes(self, element: int, mode: Quantization) -> int:
         if self.fixed_bytes is not None:
@@ -249,7 +275,7 @@ def _tensors_of_one(file: Path) -> Iterable[_Tensor]:
     except Damaged as error:
         raise ModelNotFound(f"{file.name} cannot be used: {error}.", field="model") from None
     for name, tensor in found.tensors.items():
-        yield _Tensor(name, tensor.shape, tensor.end - tensor.start if found.is_packed(name) else None)
+        yield _Tensor(name, tensor.shape, tensor.end - tensor.start if found.is_packed(name) else None, "transformer")
 
 
 def _bytes(tensors: Iterable[_Tensor], element: int, mode: Quantization) -> int:
@@ -269,7 +295,8 @@ def _tensors(file: Path) -> Iterable[_Tensor]:
     for name, tensor in header.items():
         if name != "__metadata__":
             begin, end = tensor["data_offsets"]
-            yield _Tensor(name, tuple(tensor["shape"]), end - begin if file.name == QUANTIZED_FILE else None)
+            fixed_bytes = end - begin if file.name == QUANTIZED_FILE else None
+            yield _Tensor(name, tuple(tensor["shape"]), fixed_bytes, file.parent.name)
 
 
 def _quantities(stage: str, work: Work, widths: Widths) -> list[tuple[float, float]]:
@@ -308,13 +335,14 @@ def _quantities(stage: str, work: Work, widths: Widths) -> list[tuple[float, flo
 class MemoryModel:
     """Predicts the runs of one model on one kind of device from those that were ``measured``, oldest first.
 
-    ``text_quantization`` is that of the model's text encoder, in all of them.
+    ``text_quantization`` is that of the model's text encoder, ``offload`` says what is away, in all of them.
     """
 
     widths: Widths
     device: str
     measured: tuple[Measured, ...] = ()
     text_quantization: Quantization = Quantization.NONE
+    offload: Offload = Offload.NONE
 
     def predict(self, work: Work) -> Prediction:
         """The peaks of ``work``, at rest as after the latest run, but for the weights where those are held otherwise."""
@@ -328,7 +356,7 @@ class MemoryModel:
         return Prediction(rest, peaks, len(self.measured))
 
     def _weights_bytes(self, work: Work) -> int:
-        return self.widths.held_bytes(Plan(work.quantization, self.text_quantization))
+        return self.widths.held_bytes(Plan(work.quantization, self.text_quantization, offload=self.offload))
 
     def _beyond(self, stage: str, work: Work) -> float:
         quantities = _quantities(stage, work, self.widths)
@@ -413,6 +441,9 @@ def cheapest_change(request: GenerationRequest, spec: ModelSpec, model: MemoryMo
     """The first of ``changes_of`` whose peak is at most ``free_bytes``; ``None`` where nothing fits."""
     for change in changes_of(request, spec):
         settings = {name: value for name, value in change.settings.items() if getattr(request, name) != value}
+        mode = settings.get("quantization")
+        if mode and Plan(Quantization(str(mode)), model.text_quantization, offload=model.offload).hindrance(model.device):
+            continue
         if model.predict(Work.of(request.model_copy(update=settings))).peak_bytes <= free_bytes:
             return Change(settings, change.words)
     return None

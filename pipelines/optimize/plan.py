@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from math import gcd, prod
 from pathlib import Path
@@ -25,10 +25,15 @@ _LAYERS = re.compile(
     r"(to_[qkv]|to_out\.0|net\.0\.proj|net\.2|[qkvo]_proj|gate_proj|up_proj|down_proj"
     r"|add_[qkv]_proj|to_add_out|to_query|to_key|to_value|attention\.out_layer|SelfAttention\.[qkvo]|wi_[01])\.weight$"
 )
+_GROUP = re.compile(
+    r"(?P<block>.*?\b(?:transformer_blocks|single_transformer_blocks|blocks|layers|block)\.\d+)\.|(?P<table>.*\bembed_tokens)\."
+)
 _ROOM = 0.85
 """Weights may take this share of the memory there is; activations need the rest."""
 
 
+_PACKED = (Quantization.INT8, Quantization.INT8_DYNAMIC, Quantization.FP8)
+"""Modes whose weights are torchao's own kind of tensor."""
 RECORD_FILE, QUANTIZED_FILE = "quantization.json", "quantized.safetensors"
 """In a model's folder: how its files were made smaller; and in a part's, the weights that were."""
 
@@ -65,14 +70,49 @@ class Switch(StrEnum):
     OFF = "off"
 
 
+class Offload(StrEnum):
+    """Which weights come to the device only while they are used, block by block.
+
+    They are at home in the CPU's memory. On a CPU, and with ``DISK``, they are in files.
+    """
+
+    AUTO = "auto"
+    NONE = "none"
+    TEXT = "text"
+    BLOCKS = "blocks"
+    DISK = "disk"
+
+    @property
+    def whole(self) -> bool:
+        """Whether the transformer's weights do too, and not only those that read texts."""
+        return self in (Offload.BLOCKS, Offload.DISK)
+
+
 @dataclass(frozen=True)
 class Plan:
-    """How one model is prepared: the bits of its transformer's and of its text encoder's large weights, and how blocks run."""
+    """How one model is prepared: the bits of its transformer's and of its text encoder's large weights, how blocks run, and where
+    weights are while they are not used; ``files`` is the folder for those that are in files.
+    """
 
     quantization: Quantization = Quantization.NONE
     text_quantization: Quantization = Quantization.NONE
     kernels: Switch = Switch.OFF
     compile: bool = False
+    offload: Offload = Offload.NONE
+    files: Path | None = None
+
+    def in_files(self, device: str) -> bool:
+        """Whether what is away from a kind of ``device`` is in files."""
+        return self.offload is Offload.DISK or (device == "cpu" and self.offload is not Offload.NONE)
+
+    def hindrance(self, device: str) -> str | None:
+        """Why it cannot be carried out on a kind of ``device``."""
+        if self.compile and self.offload.whole:
+            return "compiled blocks stay where they are: set STUDIO_COMPILE=false"
+        modes = [self.text_quantization, *([self.quantization] if self.offload.whole else [])]
+        if self.in_files(device) and (packed := [mode.value for mode in modes if mode in _PACKED]):
+            return f"weights in {packed[0]} cannot lie in files: use int4, int16 or none"
+        return None
 
 
 def name_of_quantized(sha256: str, quantization: Quantization) -> str:
@@ -156,18 +196,44 @@ def held_bytes(name: str, shape: tuple[int, ...], element: int, quantization: Qu
             return count + 5 * out
 
 
-def plan_for(asked: Quantization, text: Quantization, weights_bytes: Callable[[Plan], int], room_bytes: int | None) -> Plan:
-    """The plan of a model for which ``asked`` and ``text`` are wanted, where its weights may take some of ``room_bytes``.
+def group_of(name: str) -> str | None:
+    """The module that the weight ``name`` comes and goes with where weights are away: its block, or a table of words."""
+    found = _GROUP.match(name)
+    return None if found is None else found["block"] or found["table"]
 
-    What is left to choose becomes the first of: as it is, 8 bits, 4 bits, that fits; without a known room, as it is.
+
+_CHOICES = (
+    (Quantization.NONE, Offload.NONE),
+    (Quantization.NONE, Offload.TEXT),
+    (Quantization.INT8, Offload.NONE),
+    (Quantization.INT8, Offload.TEXT),
+    (Quantization.INT4, Offload.NONE),
+    (Quantization.INT4, Offload.TEXT),
+    (Quantization.INT8, Offload.BLOCKS),
+    (Quantization.INT4, Offload.BLOCKS),
+)
+"""What is left to choose becomes the first that fits: a text is read once a clip, so waiting for its reader costs the least, and
+a block that is waited for in every step the most."""
+
+
+def plan_for(wanted: Plan, device: str, weights_bytes: Callable[[Plan], int], room_bytes: int | None) -> Plan:
+    """``wanted`` with all that is ``auto`` in it chosen, for a kind of ``device`` where weights may take some of ``room_bytes``.
+
+    Without a known room nothing is made smaller and nothing is away. Raises ``InvalidRequest`` for what cannot be done.
     """
     automatic = Quantization.AUTO
-    choices = (Quantization.NONE, Quantization.INT8, Quantization.INT4)
     plans = [
-        Plan(each if asked is automatic else asked, each if text is automatic else text)
-        for each in choices
-        if each is Quantization.NONE or automatic in (asked, text)
+        replace(
+            wanted,
+            quantization=mode if wanted.quantization is automatic else wanted.quantization,
+            text_quantization=mode if wanted.text_quantization is automatic else wanted.text_quantization,
+            offload=offload if wanted.offload is Offload.AUTO else wanted.offload,
+        )
+        for mode, offload in _CHOICES
     ]
+    possible = [plan for plan in dict.fromkeys(plans) if plan.hindrance(device) is None]
+    if not possible:
+        raise InvalidRequest(f"offload is {wanted.offload}, but {plans[0].hindrance(device)}.", field="offload")
     if room_bytes is None:
-        return plans[0]
-    return next((plan for plan in plans if weights_bytes(plan) <= _ROOM * room_bytes), plans[-1])
+        return possible[0]
+    return next((plan for plan in possible if weights_bytes(plan) <= _ROOM * room_bytes), possible[-1])

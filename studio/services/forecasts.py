@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.contract import GenerationRequest, InvalidRequest, Quantization
 from pipelines.optimize.gauge import free_bytes, resident_bytes
 from pipelines.optimize.memory import Measured, MemoryModel, Prediction, Work, cheapest_change, plan_of, widths_of
-from pipelines.optimize.plan import Plan
+from pipelines.optimize.plan import Offload, Plan
 from pipelines.registry import ModelCatalogue
 from studio.services.records import LessMemory, MemoryForecast, StageMemory
 from studio.settings import Settings
@@ -53,7 +53,7 @@ class ForecastService:
         asked = full.quantization or Quantization.AUTO
         plan, automatic = (plan_of(spec, mode, device, room) for mode in (asked, Quantization.AUTO))
         runs = tuple(_measured(row, automatic) for row in rows)
-        model = MemoryModel(widths_of(spec, device), device, runs, plan.text_quantization)
+        model = MemoryModel(widths_of(spec, device), device, runs, plan.text_quantization, plan.offload)
         work = replace(Work.of(full), quantization=plan.quantization)
         found = model.predict(work)
         ran_short = any(row.ran_short and run.work.pixels <= work.pixels for row, run in zip(rows, model.measured, strict=True))
@@ -70,10 +70,11 @@ class ForecastService:
             free_bytes=free,
             fits=fits,
             quantization=None if asked is Quantization.AUTO and room is None else plan.quantization,
+            offload=None if spec.offload is Offload.AUTO and room is None else plan.offload,
             runs=found.runs,
             change=None if change is None else LessMemory(settings=dict(change.settings), words=change.words),
             ran_short=ran_short,
-            sentence=_sentence(found, free, ran_short) + _choice(asked, plan),
+            sentence=_sentence(found, free, ran_short) + _choice(asked, plan, device),
         )
 
     def _device(self, seen: str | None) -> str:
@@ -108,10 +109,16 @@ def _sentence(found: Prediction, free: int | None, ran_short: bool) -> str:
     return told + (" A clip of this size ran short before and went on in smaller steps." if ran_short else "")
 
 
-def _choice(asked: Quantization, plan: Plan) -> str:
-    if asked is not Quantization.AUTO or plan.quantization is Quantization.NONE:
-        return ""
-    return f" Its weights will be held as {plan.quantization.value}: as they are they would not fit."
+def _choice(asked: Quantization, plan: Plan, device: str) -> str:
+    told = ""
+    if asked is Quantization.AUTO and plan.quantization is not Quantization.NONE:
+        told += f" Its weights will be held as {plan.quantization.value}: as they are they would not fit."
+    where = " from the disk" if plan.in_files(device) else ""
+    if plan.offload.whole:
+        told += f" Its blocks come one by one{where}, which can take longer."
+    elif plan.offload is Offload.TEXT:
+        told += f" What reads the prompt comes{where} only while it is used."
+    return told
 
 
 def _gigabytes(count: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.contract import Conflict, GenerationRequest, ModelNotFound, Quantization
 from pipelines.models.installed import Installed, installed
+from pipelines.optimize.plan import Offload
 from pipelines.registry import ModelCatalogue, ModelSpec
 from studio.services.forecasts import ForecastService
 from studio.services.records import MemoryForecast, Record
@@ -42,6 +43,8 @@ class ModelState(Record):
     fits: bool | None
     quantization: Quantization | None
     """How the automatic plan would hold its large weights; ``None`` where that is chosen only when they are loaded."""
+    offload: Offload | None
+    """Which of them would come only while they are used; ``None`` as above."""
     is_removable: bool
     """Whether the studio may delete its files: those that it can fetch again."""
     memory: str
@@ -82,6 +85,7 @@ class ModelService:
             free_bytes=None if told is None else told.free_bytes,
             fits=None if told is None else told.fits,
             quantization=_held(spec, told),
+            offload=None if told is None else told.offload,
             is_removable=not (spec.is_local or spec.transformer) and found.folder is not None,
             memory=_unknown(spec) if told is None else _memory(spec, told),
         )

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.contract import AnyRequest, Modality, Quantization
+from pipelines.optimize.plan import Offload
 
 
 class Record(BaseModel):
@@ -175,6 +176,8 @@ class MemoryForecast(Record):
     fits: bool | None
     quantization: Quantization | None
     """How the large weights will be held; ``None`` where that is chosen only when they are loaded."""
+    offload: Offload | None
+    """Which weights come only while they are used; ``None`` as above."""
     runs: int
     """Measured runs of this model that the forecast rests on; 0 is reckoned from the model's layout alone."""
     change: LessMemory | None

@@ -161,7 +161,7 @@ def _engine(setup: Setup) -> RunsRequests:
     engine: RunsRequests = getattr(importlib.import_module(module), name)(
         catalogue,
         media_dir=setup.media_dir,
-        device=Devices(setup.device, setup.settings.parallel),
+        device=Devices(setup.device, setup.settings.parallel, setup.settings.offload_dir),
         conditionings=_conditionings(setup.settings),
         latents=LatentStore() if setup.settings.keep_latents else None,
         text_image_model=setup.settings.text_image_model,

@@ -6,19 +6,22 @@ import hashlib
 import inspect
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from diffusers import LTX2Pipeline
+from safetensors import safe_open
 
 from pipelines.contract import ModelNotFound
 from pipelines.models.ltx2.single_file import read_single
 from pipelines.models.manifest import checked, digest, name_of, verify
-from pipelines.optimize.plan import QUANTIZED_FILE, Plan, name_of_plan, name_of_quantized, prepare, prepare_text, settle
+from pipelines.optimize.offload import keep_away, rest_to
+from pipelines.optimize.plan import QUANTIZED_FILE, Offload, Plan, name_of_plan, name_of_quantized, prepare, prepare_text, settle
 from pipelines.registry import ModelSpec
 
 _log = logging.getLogger(__name__)
@@ -30,6 +33,8 @@ _TEXT_AT_ONCE_BYTES = 256 * 1024**2
 
 
 _AS_IT_IS = Plan()
+_DTypes = torch.dtype | dict[str, torch.dtype]
+"""That of all parts, or of some by name and of the others as ``default``."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,7 @@ class LTX2Model:
 def load_reader(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Reader:
     """The parts of ``spec`` that read texts, alone, prepared as ``plan`` says. Raises ``ModelNotFound``."""
     dtype = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
-    parts = _parts(spec, dtype, _TEXT)
-    prepare_text(parts.text_encoder, parts.connectors, plan)
-    return Reader(_text_of(parts, device), device)
+    return Reader(_text_of(spec, device, dtype, plan), device)
 
 
 def load(
@@ -104,7 +107,7 @@ def load(
     """
     sha256 = fingerprint(spec)
     dtype = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
-    pipeline = _parts(spec, dtype, _REST)
+    pipeline = _parts(spec, _as_filed(spec, dtype, plan, ["transformer"]) if plan.offload.whole else dtype, _REST)
     if spec.adapter:
         _fuse(pipeline.transformer, Path(spec.adapter))
     prepare(pipeline.transformer, plan)
@@ -112,15 +115,12 @@ def load(
     folder = Path(spec.source) if spec.is_local else Path(pipeline.vae.config._name_or_path).parent
     revision = None if spec.is_local else folder.name
 
-    def text() -> TextParts:
-        parts = _parts(spec, dtype, _TEXT, revision)
-        prepare_text(parts.text_encoder, parts.connectors, plan)
-        return _text_of(parts, device)
-
     text_sha256 = name_of_quantized(_text_fingerprint(spec, folder), plan.text_quantization)
-    names = _Texts(name_of_plan(sha256, plan), text_sha256, text)
-    model = _model(pipeline, spec, names, device)
+    names = _Texts(name_of_plan(sha256, plan), text_sha256, partial(_text_of, spec, device, dtype, plan, revision))
+    model = _model(pipeline, spec, names, device, plan)
     settle(model.transformer, plan)
+    if plan.offload.whole:
+        keep_away(model.transformer, device, dtype, plan.files)
     if spec.is_local and sum(file.stat().st_size for file in _text_files(folder)) <= text_at_once_bytes:
         _ = model.text
     return model
@@ -128,8 +128,8 @@ def load(
 
 def from_pipeline(pipeline: LTX2Pipeline, spec: ModelSpec, *, sha256: str, device: torch.device) -> LTX2Model:
     """The parts of a complete diffusers pipeline as our value, moved to ``device`` and frozen for inference."""
-    text = _text_of(pipeline, device)
-    return _model(pipeline, spec, _Texts(sha256, sha256, lambda: text), device)
+    text = _placed(pipeline, device, pipeline.transformer.dtype, away=False)
+    return _model(pipeline, spec, _Texts(sha256, sha256, lambda: text), device, _AS_IT_IS)
 
 
 def _max_prompt_tokens(text: TextParts) -> int:
@@ -145,10 +145,14 @@ class _Texts:
     load: Callable[[], TextParts]
 
 
-def _parts(spec: ModelSpec, dtype: torch.dtype, wanted: tuple[str, ...], revision: str | None = None) -> LTX2Pipeline:
+def _parts(spec: ModelSpec, dtype: _DTypes, wanted: tuple[str, ...], revision: str | None = None) -> LTX2Pipeline:
     """A pipeline with these parts only; diffusers loads no part that it is given as ``None``. Raises ``ModelNotFound``."""
     if spec.transformer:
-        small = {"transformer": read_single(spec, dtype)} if "transformer" in wanted else {}
+        small = (
+            {"transformer": read_single(spec, dtype if isinstance(dtype, torch.dtype) else dtype["default"])}
+            if "transformer" in wanted
+            else {}
+        )
     else:
         small = {} if spec.held_as is None else _quantized(spec, wanted)
     others = {name: small.get(name) for name in inspect.signature(LTX2Pipeline).parameters if name not in wanted or name in small}
@@ -190,19 +194,65 @@ def _quantized(spec: ModelSpec, wanted: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _text_of(pipeline: LTX2Pipeline, device: torch.device) -> TextParts:
-    networks = (getattr(pipeline, name).to(device).eval().requires_grad_(False) for name in _TEXT[1:])
-    return TextParts(pipeline.tokenizer, *networks)
+def _text_of(spec: ModelSpec, device: torch.device, dtype: torch.dtype, plan: Plan, revision: str | None = None) -> TextParts:
+    away = plan.offload is not Offload.NONE
+    parts = _parts(spec, _as_filed(spec, dtype, plan, _TEXT[1:]) if away else dtype, _TEXT, revision)
+    if away and plan.files is not None:
+        _unround(parts.text_encoder)
+    prepare_text(parts.text_encoder, parts.connectors, plan)
+    text = _placed(parts, device, dtype, away=away)
+    for network in (text.text_encoder, text.connectors) if away else ():
+        keep_away(network, device, dtype, plan.files)
+    return text
 
 
-def _model(pipeline: LTX2Pipeline, spec: ModelSpec, texts: _Texts, device: torch.device) -> LTX2Model:
+def _as_filed(spec: ModelSpec, dtype: torch.dtype, plan: Plan, parts: Iterable[str]) -> dict[str, torch.dtype]:
+    """How to read a model some of whose ``parts`` may never be in memory as a whole: in the dtype of their files.
+
+    They are then views of those, and become ``dtype`` a block at a time.
+    """
+    if plan.files is None or spec.adapter or spec.transformer or spec.held_as is not None:
+        return {"default": dtype}
+    filed = getattr(torch, spec.dtype)
+    file = next(iter(Path(spec.source, "transformer").glob("*.safetensors")), None)
+    if file is not None:
+        with safe_open(file, "pt") as weights:
+            filed = weights.get_tensor(next(iter(weights.keys()))).dtype
+    return {"default": dtype, **dict.fromkeys(parts, filed)}
+
+
+def _unround(text_encoder: Any) -> None:
+    """Numbers that transformers computes and rounds to the files' dtype, such as the scale of a table of words, as they are."""
+    with init_empty_weights(include_buffers=False):
+        exact = dict(type(text_encoder)(text_encoder.config).named_buffers())
+    for name, buffer in text_encoder.named_buffers():
+        if name in exact and name not in text_encoder.state_dict():
+            buffer.data = exact[name]
+
+
+def _placed(pipeline: LTX2Pipeline, device: torch.device, dtype: torch.dtype, *, away: bool) -> TextParts:
+    return TextParts(pipeline.tokenizer, *(_put(getattr(pipeline, name), device, dtype, away=away) for name in _TEXT[1:]))
+
+
+def _put(network: Any, device: torch.device, dtype: torch.dtype, *, away: bool) -> Any:
+    """A network on ``device``, for inference; of one that is kept ``away`` what belongs to no block."""
+    network.eval().requires_grad_(False)
+    if away:
+        rest_to(network, device, dtype)
+    else:
+        network.to(device)
+    return network
+
+
+def _model(pipeline: LTX2Pipeline, spec: ModelSpec, texts: _Texts, device: torch.device, plan: Plan) -> LTX2Model:
     transformer = pipeline.transformer
     if transformer.config.patch_size != 1 or transformer.config.patch_size_t != 1:
         raise ModelNotFound(
             f"{spec.title} packs its latents in patches, which no LTX-2 release does; it cannot be run.", field="model"
         )
     _remember_signatures(transformer)
-    parts = {name: getattr(pipeline, name).to(device).eval().requires_grad_(False) for name in _REST[1:]}
+    dtype, away = pipeline.vae.dtype, {"transformer"} if plan.offload.whole else set()
+    parts = {name: _put(getattr(pipeline, name), device, dtype, away=name in away) for name in _REST[1:]}
     return LTX2Model(
         spec=spec,
         sha256=texts.sha256,

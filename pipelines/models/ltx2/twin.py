@@ -33,6 +33,7 @@ class TwinSize:
     layers: int = 3
     latent_channels: int = 8
     text_width: int = 16
+    text_layers: int = 1
     mel_bins: int = 16
     audio_channels: int = 2
     prompt_tokens: int = 64
@@ -49,8 +50,9 @@ def build(layout: Layout, size: TwinSize | None = None, *, seed: int = 0) -> LTX
     tokenizer = _tokenizer(size)
     torch.manual_seed(seed)
     text = Gemma3TextConfig(
-        vocab_size=len(tokenizer), hidden_size=size.text_width, intermediate_size=2 * size.text_width, num_hidden_layers=1,
-        num_attention_heads=2, num_key_value_heads=1, head_dim=16, max_position_embeddings=2048, query_pre_attn_scalar=16,
+        vocab_size=len(tokenizer), hidden_size=size.text_width, intermediate_size=2 * size.text_width,
+        num_hidden_layers=size.text_layers, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
+        max_position_embeddings=2048, query_pre_attn_scalar=16,
         sliding_window=64,
     )  # fmt: skip
     scheduler = FlowMatchEulerDiscreteScheduler(
@@ -119,7 +121,8 @@ def _connectors(layout: Layout, size: TwinSize) -> dict[str, Any]:
     new = layout == "2.3"
     video, audio = (size.video_width, size.audio_width) if new else (size.text_width, size.text_width)
     return dict(
-        caption_channels=size.text_width, text_proj_in_factor=2, video_connector_num_attention_heads=size.heads,
+        caption_channels=size.text_width, text_proj_in_factor=size.text_layers + 1,
+        video_connector_num_attention_heads=size.heads,
         video_connector_attention_head_dim=video // size.heads, audio_connector_num_attention_heads=size.heads,
         audio_connector_attention_head_dim=audio // size.heads, video_connector_num_layers=1, audio_connector_num_layers=1,
         video_connector_num_learnable_registers=8, audio_connector_num_learnable_registers=8, video_gated_attn=new,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipelines.contract import InvalidRequest
 from pipelines.optimize.parallel.layout import AUTO, OFF, TEXT, Layout, read_devices, read_layout
@@ -10,10 +12,13 @@ from pipelines.optimize.parallel.layout import AUTO, OFF, TEXT, Layout, read_dev
 
 @dataclass(frozen=True)
 class Devices:
-    """The settings ``device`` (of one worker) and ``parallel`` as they are written."""
+    """The settings ``device`` (of one worker) and ``parallel`` as they are written; weights that come from files lie below
+    ``files``.
+    """
 
     device: str = "auto"
     parallel: str = AUTO
+    files: Path = Path(tempfile.gettempdir()) / "aiprod-offload"
 
     @property
     def first(self) -> str:

@@ -184,13 +184,13 @@ def test_a_plan_is_chosen_by_what_fits():
     sizes = {Quantization.NONE: 100, Quantization.INT8: 60, Quantization.INT4: 40}
 
     def choose(asked: Quantization, room: int | None) -> Quantization:
-        return plan_for(asked, Quantization.NONE, lambda plan: sizes.get(plan.quantization, 0), room).quantization
+        return plan_for(Plan(asked), "cpu", lambda plan: sizes.get(plan.quantization, 0), room).quantization
 
     automatic = Quantization.AUTO
     assert choose(automatic, None) is choose(automatic, 1000) is Quantization.NONE
     assert choose(automatic, 90) is Quantization.INT8 and choose(automatic, 50) is choose(automatic, 5) is Quantization.INT4
     assert choose(Quantization.BF16, 5) is Quantization.BF16
-    follows = plan_for(automatic, automatic, lambda plan: sizes[plan.quantization], 90)
+    follows = plan_for(Plan(automatic, automatic), "cpu", lambda plan: sizes[plan.quantization], 90)
     assert follows == Plan(Quantization.INT8, Quantization.INT8)
 
 
@@ -198,7 +198,7 @@ def test_a_large_model_is_reckoned_before_it_is_here():
     widths = widths_of(CATALOGUE.get("ltx-2"), "cuda")
     both = Plan(Quantization.INT8, Quantization.INT8)
     assert 0.5 < widths.held_bytes(both) / widths.weights_bytes < 0.55
-    asked = plan_for(Quantization.AUTO, Quantization.AUTO, widths.held_bytes, 48 * 10**9)
+    asked = plan_for(Plan(Quantization.AUTO, Quantization.AUTO), "cuda", widths.held_bytes, 48 * 10**9)
     assert asked == both
     assert Widths(100, 4).held_bytes(both) == 100
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from pipelines.contract import EditRequest, GenerationRequest, InvalidRequest, ModelNotFound
 from pipelines.optimize.gauge import ProcessGauge
+from pipelines.optimize.plan import Offload
 from studio.services.records import now
 from studio.settings import Settings
 from studio.storage import memory
@@ -21,6 +23,16 @@ from studio.workers.weighing import memory_row
 from tests.studio.rooms import OWNER, finished
 
 GIB = 1024**3
+
+
+@contextmanager
+def closing_studio(settings: Settings) -> Iterator[Studio]:
+    """A studio whose workers are never started."""
+    studio = Studio.open(settings)
+    try:
+        yield studio
+    finally:
+        studio.stop()
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +71,15 @@ def test_a_finished_job_is_evidence_for_the_next(real: Studio, small: Callable[.
     assert told.free_bytes is not None and told.free_bytes > told.rest_bytes
 
 
-def test_what_does_not_fit_comes_with_a_change_that_does(idle: Studio) -> None:
+def test_what_does_not_fit_comes_with_a_change_that_does(idle: Studio, settings: Settings, tmp_path: Path) -> None:
     """LTX-2 in float32 on this machine's processor: no change helps; a pocket that took all there is: a shorter one fits."""
-    told = idle.forecasts.of(GenerationRequest(prompt="a ball", model="ltx-2", quantization="none"))
+    large = GenerationRequest(prompt="a ball", model="ltx-2", quantization="none")
+    with closing_studio(settings.model_copy(update={"offload": Offload.NONE, "data_dir": tmp_path / "other"})) as stubborn:
+        told = stubborn.forecasts.of(large)
     assert told.fits is False and told.change is None and " GB can be had." in told.sentence
+    lean = idle.forecasts.of(large)
+    assert lean.offload is Offload.BLOCKS and lean.peak_bytes < 0.3 * told.peak_bytes
+    assert lean.sentence.endswith("Its blocks come one by one from the disk, which can take longer.")
     free = idle.forecasts.of(GenerationRequest(prompt="a ball")).free_bytes
     large = GenerationRequest(prompt="a ball", height=512, width=512, num_frames=121)
     reckoned = idle.forecasts.of(large)
