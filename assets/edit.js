@@ -181,6 +181,8 @@
   const read = (name) => panel.querySelector(`[name="${name}"]`)?.value;
   const span = () => ({ start_s: now.from / rate(), end_s: Math.min((now.to + 1) / rate(), now.clip.duration_s) });
   const other = () => `clip:${read("other")}`;
+  const editor = (model) => model.edits && model.id !== now.clip.request.model;
+  const makers = (tool) => studio.withMakers(choice("model", "Made by", [["", "The clip's own model"]]), tool.suits ?? editor);
 
   const TOOLS = {
     retake: {
@@ -217,7 +219,7 @@
     },
     dub: {
       group: "Whole clip", title: "Dub", text: "Makes new sound for the picture.", words: true, edit: () => ({ kind: "dub" }),
-      fields: () => [studio.withDubbers(choice("model", "Made by", [["", "The clip's own model"]]))],
+      suits: (model) => model.is_for_sound,
     },
     visualise: { group: "Whole clip", title: "Visualise", text: "Makes a new picture for the sound.", words: true, edit: () => ({ kind: "visualise" }) },
     speed: {
@@ -299,7 +301,7 @@
     panel.replaceChildren(
       h("h2", {}, tool.title), h("p", { class: "hint" }, tool.text),
       ...(tool.paints ? [brushes(tool.paints)] : []),
-      ...(tool.words ? [h("label", { class: "edit-field" }, "What it shows and sounds like", prompt), h("label", { class: "edit-field" }, "Seed", seed)] : []),
+      ...(tool.words ? [h("label", { class: "edit-field" }, "What it shows and sounds like", prompt), h("label", { class: "edit-field" }, "Seed", seed), makers(tool)] : []),
       h("div", { class: "edit-fields" }, tool.fields?.() ?? []),
       make, progress, notices,
     );

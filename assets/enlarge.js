@@ -1,4 +1,4 @@
-/* What other models do for a finished clip: enlarge it, by a menu that is there where its model has an upscaler, or dub it. */
+/* What other models do for a finished clip: enlarge it, by a menu that is there where its model has an upscaler, or edit it. */
 (() => {
   "use strict";
   const studio = window.studio;
@@ -20,12 +20,12 @@
     return (found?.upscale_factors ?? []).filter((factor) => factor > 1);
   };
 
-  /* A list, and in it the models for sound alone. */
-  studio.withDubbers = (field) => {
+  /* A list, and in it the models that `suit`. */
+  studio.withMakers = (field, suit) => {
     const size = (bytes) => (bytes ? `${Math.round(bytes / 1e9)} GB` : "a large");
     const label = (model) => (model.is_local ? model.title : `${model.title} · ${size(model.download_bytes)} download`);
     attempt(async () => {
-      const found = (await studio.models()).filter((each) => each.is_for_sound);
+      const found = (await studio.models()).filter(suit);
       field.querySelector("select").append(...found.map((each) => h("option", { value: each.id }, label(each))));
     });
     return field;

@@ -39,6 +39,20 @@ def dubbed(request: EditRequest, plan: EditPlan, call: Call, weights: str) -> di
     return graph | _streams("edit", plan)
 
 
+def filled(request: EditRequest, plan: EditPlan, call: Call, weights: str) -> dict[str, Node]:
+    """The plan's window with its holes in the picture filled by the pipeline of a family, composed with what stays."""
+    window = plan.window
+    assert window is not None
+    graph = _loaded(request)
+    graph["layout"] = LayOut(edit=request.edit, plan=plan, source=Wire(node="source"), other=_other(request))
+    measures = {"height": window.height, "width": window.width, "num_frames": window.num_frames}
+    made = call_for(request.model_copy(update=measures), call, weights)
+    graph["call"] = made.model_copy(update={"layout": Wire(node="layout"), "plan": plan})
+    graph["made"] = Stream(media=Wire(node="call"), name="frames")
+    graph["compose"] = Compose(layout=Wire(node="layout"), plan=plan, frames=Wire(node="made"), sound=None)
+    return graph | _streams("compose", plan)
+
+
 def enlarged(request: EditRequest, plan: EditPlan, upscaler: Weights, kept: LoadLatents | None = None) -> dict[str, Node]:
     """The source's picture through the model's upscaler, its sound as it is.
 

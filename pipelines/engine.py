@@ -31,7 +31,7 @@ from pipelines.contract import (
     Quantization,
     StudioError,
 )
-from pipelines.edit_graphs import begins_with, dubbed, enlarged, imagined, plain_edit
+from pipelines.edit_graphs import begins_with, dubbed, enlarged, filled, imagined, plain_edit
 from pipelines.editing.plan import EditPlan, imagined_frames
 from pipelines.editing.request import planned
 from pipelines.editing.shape import shape_of
@@ -365,6 +365,9 @@ class Engine:
                 raise InvalidRequest(f"edit is 'upscale', but {spec.title} has no upscaler: choose another model.", field="model")
             weights = checked(f"{spec.title}'s upscaler", Path(spec.upscaler))
             graph, maker = enlarged(request, plan, weights, self._kept(request, plan)), _Maker(weights.sha256, FILE_SAMPLE_RATE)
+        elif plan.window is not None and spec.call is not None:
+            model = self.model(request.model)
+            graph, maker = filled(request, plan, spec.call, model.sha256), _Maker(model.sha256, FILE_SAMPLE_RATE)
         elif plan.window is not None:
             model = self.model(request.model)
             graph = imagined(request, plan, model.sha256, self._kept(request, plan))

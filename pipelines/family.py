@@ -55,6 +55,8 @@ class Call:
     class of transformers than the folder names. ``float32`` are the parts that lose too much in fewer bits.
 
     Without ``has_video`` it makes sound alone, of at least ``shortest_s`` seconds: what is more than was asked for is cut off.
+    With ``fills`` the pipeline also takes a ``video`` and a ``mask``: what is white is made anew and fits what stays. So it edits
+    clips' pictures, and begins with a first frame in the same class.
     With ``pieces`` a clip of more frames than the first of them is made in pieces of so many, each of which begins with the
     last frames, as many as the second, of the one before. ``index`` is the file that names the parts in a model's folder;
     ``folders`` are those that are needed, where there are more.
@@ -68,6 +70,7 @@ class Call:
     has_video: bool = True
     has_audio: bool = False
     shortest_s: float = 0.0
+    fills: bool = False
     pieces: tuple[int, int] | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     float32: tuple[str, ...] = ("vae",)
@@ -77,7 +80,7 @@ class Call:
     def takes(self, name: str) -> bool:
         """Whether the request's field ``name`` does anything here."""
         if name == "first_frame":
-            return bool(self.image)
+            return bool(self.image) or self.fills
         if name == "modality":
             return self.has_audio and self.has_video
         if name == "audio_bitrate_kbps":

@@ -141,6 +141,11 @@ class ModelSpec:
         return self.call is not None and not self.call.has_video
 
     @property
+    def edits(self) -> bool:
+        """Whether it makes parts of a clip anew that fit the rest."""
+        return self.call is None or self.call.fills
+
+    @property
     def longest_s(self) -> float:
         """Seconds of the longest clip at its own frame rate."""
         return self.nearest_num_frames(self.max_frames) / self.defaults.frame_rate
@@ -150,7 +155,7 @@ class ModelSpec:
         """What a clip can begin with: words alone, a first frame."""
         if self.call is None:
             return ("words", "first_frame")
-        return (*(["words"] if self.call.text else []), *(["first_frame"] if self.call.image else []))
+        return (*(["words"] if self.call.text else []), *(["first_frame"] if self.call.takes("first_frame") else []))
 
     @property
     def upscale_factors(self) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ def call_for(request: ClipRequest, call: Call, weights: str) -> DiffusersCall:
         passes=call.passes_of(request),
         seed=request.seed,
         first_frame=getattr(request, "first_frame", None),
+        fills=call.fills,
         **shape_in(request),
     )
 

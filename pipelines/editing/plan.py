@@ -118,7 +118,7 @@ def plan_edit(edit: Edit, source: Shape, spec: ModelSpec, other: Shape | None = 
         return plan
     if spec.is_for_sound:
         return _dubbed_by(spec, edit, plan)
-    return _with_window(plan, spec)
+    return _with_window(_silently(plan, spec) if spec.is_silent and spec.edits else plan, spec)
 
 
 def _dubbed_by(spec: ModelSpec, edit: Edit, plan: EditPlan) -> EditPlan:
@@ -129,6 +129,16 @@ def _dubbed_by(spec: ModelSpec, edit: Edit, plan: EditPlan) -> EditPlan:
         raise _wrong(f"the clip lasts {plan.shape.duration_s:.1f} s; {spec.title} makes at most {spec.longest_s:.0f} s", "source")
     notice = f"{spec.title} reads the words and the length; it does not see the picture."
     return replace(plan, notices=(*plan.notices, notice))
+
+
+def _silently(plan: EditPlan, spec: ModelSpec) -> EditPlan:
+    """The part of an edit that a model without sound can make."""
+    if plan.video.is_empty:
+        raise _wrong(f"model is {spec.id}, and {spec.title} makes no sound: choose another model for this edit", "model")
+    if plan.audio.is_empty:
+        return plan
+    notice = f"{spec.title} makes no sound: only the picture is made anew."
+    return replace(plan, audio=NOTHING, notices=(*plan.notices, notice))
 
 
 def _with_window(plan: EditPlan, spec: ModelSpec) -> EditPlan:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.contract import AnyRequest, ClipRequest, EditRequest, InvalidRequest, parse_request
 from pipelines.editing.plan import EditPlan, Shape, plan_edit
+from pipelines.prompting.timeline import marks_of
 from pipelines.registry import ModelCatalogue
 
 _SHAPE = ("height", "width", "num_frames", "frame_rate", "modality", "upscale", "stages", "refine_sigmas")
@@ -40,9 +41,14 @@ def planned(request: EditRequest, shapes: list[Shape], catalogue: ModelCatalogue
     """
     spec = catalogue.get(request.model)
     plan = plan_edit(request.edit, shapes[0], spec, *shapes[1:])
-    if plan.window is not None and spec.call is not None:
+    if plan.window is not None and not spec.edits:
         raise InvalidRequest(
-            f"model is {spec.id}, and {spec.title} makes whole clips only: choose an LTX-2 model for this edit.", field="model"
+            f"model is {spec.id}, and {spec.title} makes whole clips only: choose an LTX-2 model or Wan VACE for this edit.",
+            field="model",
+        )
+    if plan.window is not None and spec.call is not None and marks_of(request.prompt):
+        raise InvalidRequest(
+            f"prompt says when things happen, which {spec.title} cannot follow: leave the times out.", field="prompt"
         )
     shape = plan.shape
     measures = {name: getattr(shape, name) for name in ("height", "width", "num_frames", "frame_rate", "modality")}

@@ -59,8 +59,8 @@ class CalledModel:
     def _from_image(self) -> Any:
         """The same parts in the class that begins with a first frame."""
         call = self.spec.call
-        assert call is not None and call.image
-        if call.image == call.text or not call.text:
+        assert call is not None and (call.image or call.fills)
+        if call.image == call.text or not call.text or call.fills:
             return self.pipeline
         kind = pipeline_class(call.image)
         known = {**self.pipeline.config, **self.pipeline.components}

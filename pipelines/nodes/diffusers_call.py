@@ -7,7 +7,8 @@ from contextlib import closing
 from typing import Any
 
 from pipelines.contract import Event, InvalidRequest, Progress
-from pipelines.graph import Context, Node
+from pipelines.editing.plan import EditPlan
+from pipelines.graph import Context, Node, Wire
 from pipelines.optimize.memory import SPARING
 
 
@@ -29,12 +30,18 @@ class DiffusersCall(Node):
     num_frames: int
     frame_rate: float
     first_frame: str | None
+    fills: bool = False
+    """Whether the pipeline takes a video and a mask (``Call.fills``)."""
+    layout: Wire | None = None
+    plan: EditPlan | None = None
+    """Of an edit: the clip whose window is filled, and what of it is imagined."""
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns a ``Media``; yields a step at a time, so that closing cancels within one."""
         import torch
 
         from pipelines.calling import called
+        from pipelines.editing.holes import holes_of
         from pipelines.models.called import adjusted, check_texts, tiled
 
         yield Progress("encode", 0, 1)
@@ -43,7 +50,10 @@ class DiffusersCall(Node):
         pipeline = model.pipeline_for(image=self.first_frame is not None)
         arguments = adjusted(pipeline, self.arguments)
         if self.first_frame is not None:
-            arguments["image"] = self._picture(context, self.first_frame)
+            picture = self._picture(context, self.first_frame)
+            arguments |= self._begun(picture) if self.fills else {"image": picture}
+        elif self.plan is not None:
+            arguments |= _filled(holes_of(inputs["layout"], self.plan, model.spec.frame_multiple))
         arguments |= {"generator": torch.Generator("cpu").manual_seed(self.seed), "output_type": "np"}
         decoding = "decode sound" if model.spec.is_for_sound else "decode picture"
         with (
@@ -69,6 +79,13 @@ class DiffusersCall(Node):
         except OSError as error:
             raise InvalidRequest(f"first_frame cannot be read ({error}); upload the image again.", field="first_frame") from error
 
+    def _begun(self, picture: Any) -> dict[str, Any]:
+        import numpy as np
+
+        from pipelines.editing.holes import begun_with
+
+        return _filled(begun_with(np.asarray(picture), self.num_frames))
+
     def _media(self, output: Any, model: Any) -> Any:
         """Frames ``[F, H, W, 3]`` uint8 and sound, where the pipeline makes them. Raises ``InvalidRequest`` for another shape."""
         import numpy as np
@@ -86,6 +103,14 @@ class DiffusersCall(Node):
             )
         samples = getattr(output, "audio", None)
         return Media(frames, None if samples is None else Sound(np.atleast_2d(samples[0]), model.sample_rate), self.frame_rate)
+
+
+def _filled(holes: Any) -> dict[str, Any]:
+    """What a pipeline that fills is given."""
+    from PIL import Image
+
+    mask = holes.mask.astype("uint8") * 255
+    return {"video": [Image.fromarray(each) for each in holes.frames], "mask": [Image.fromarray(each) for each in mask]}
 
 
 def _told(steps: Generator[Any, None, Any], decoding: str) -> Generator[Event, None, Any]:

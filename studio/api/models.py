@@ -65,6 +65,8 @@ class ModelCard(BaseModel):
     """Whether its clips have no sound."""
     is_for_sound: bool
     """Whether it makes sound alone: clips without a picture, and dubs of others."""
+    edits: bool
+    """Whether it makes parts of a clip anew that fit the rest."""
     begins_with: tuple[str, ...]
     """What a clip can begin with: ``words``, ``first_frame``."""
     has_vocabulary: bool

@@ -21,10 +21,11 @@ ALSO_THEIRS = ("negative_prompt", "num_inference_steps", "guidance_scale", "fram
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A studio with a tiny twin of Wan beside its own model."""
-    folder = tmp_path_factory.mktemp("models") / "wan"
-    twin.build("text").save_pretrained(folder)
-    running = Server(tmp_path_factory.mktemp("foreign"), models=json.dumps({"tiny": str(folder)}))
+    """A studio with tiny twins of Wan and of Wan VACE beside its own model."""
+    folders = {name: tmp_path_factory.mktemp("models") / name for name in ("tiny", "tiny-vace")}
+    twin.build("text").save_pretrained(folders["tiny"])
+    twin.build("vace").save_pretrained(folders["tiny-vace"])
+    running = Server(tmp_path_factory.mktemp("foreign"), models=json.dumps({name: str(each) for name, each in folders.items()}))
     running.start()
     yield running
     running.stop()
@@ -65,6 +66,26 @@ def test_a_model_without_sound_makes_a_clip(browser: Browser, foreign: Server, w
     for name in ("modality", "loras", "first_frame", "effort"):
         expect(page.locator(f"#field-{name}")).to_be_visible()
     expect(page.get_by_label("Picture + sound")).to_be_checked()
+    person.leave()
+
+
+def test_another_model_makes_a_retake(browser: Browser, foreign: Server) -> None:
+    person = Visitor(browser, foreign.url)
+    page = person.page
+    filmed = person.make_clip("a red ball bounces on grass")
+    edit(person, filmed)
+    page.locator(".edit-tools").get_by_role("button", name="Retake", exact=True).click()
+    makers = page.get_by_label("Made by")
+    expect(makers.locator("option[value=tiny-vace]")).to_be_attached()
+    for none in ("tiny", "pocket"):
+        expect(makers.locator(f"option[value={none}]")).to_have_count(0)
+    makers.select_option("tiny-vace")
+    page.locator(".edit textarea").fill("a blue cube")
+    expect(page.locator(".edit-notices")).to_contain_text("tiny-vace makes no sound: only the picture is made anew.")
+    assert not person.overflows() and page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    take = make_take(person)
+    assert take["request"]["model"] == "tiny-vace" and take["has_video"] and take["has_audio"]
+    assert take["num_frames"] == filmed["num_frames"]
     person.leave()
 
 

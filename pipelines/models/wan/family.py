@@ -14,6 +14,7 @@ _FLOAT32 = ("vae", "image_encoder")
 _TEXT = Call(text="WanPipeline", fixed=_FIXED, float32=_FLOAT32)
 _IMAGE = replace(_TEXT, text="", image="WanImageToVideoPipeline")
 _BOTH = replace(_TEXT, image="WanImageToVideoPipeline")
+_VACE = replace(_TEXT, text="WanVACEPipeline", fills=True)
 
 
 def _settings(guidance_scale: float = 5.0, **changes: Any) -> Defaults:
@@ -22,11 +23,13 @@ def _settings(guidance_scale: float = 5.0, **changes: Any) -> Defaults:
 
 
 def _read(index: Mapping[str, Any], config_of: Callable[[str], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Grid and call of a folder: the 5 B model of Wan 2.2 begins with words or a first frame, every other with one of them."""
+    """Grid and call of a folder: VACE fills holes, Wan 2.2's 5 B begins with words or a first frame, every other with one."""
     vae, transformer = config_of("vae"), config_of("transformer")
     side = int(vae.get("scale_factor_spatial", 8)) * int(transformer["patch_size"][1])
     if index["_class_name"] == _IMAGE.image:
         call = _IMAGE
+    elif index["_class_name"] == _VACE.text:
+        call = _VACE
     else:
         call = _BOTH if index.get("expand_timesteps") and transformer.get("image_dim") is None else _TEXT
     return {
@@ -112,7 +115,33 @@ def _releases() -> tuple[ModelSpec, ...]:
             call=_IMAGE,
             **pair,
         ),
+        *_editors(wan),
     )
 
 
-FAMILY = Family("Wan", (_TEXT.text, _IMAGE.image), _read, _releases)
+def _editors(wan: ModelSpec) -> tuple[ModelSpec, ...]:
+    return (
+        replace(
+            wan,
+            id="wan-2.1-vace-1.3b",
+            title="Wan 2.1 VACE, 1.3 B",
+            description="Edits the picture of any clip, and makes clips without sound: from words or from a first frame.",
+            source="Wan-AI/Wan2.1-VACE-1.3B-diffusers",
+            call=_VACE,
+            download_bytes=19_100_000_000,
+            memory_bytes=15_500_000_000,
+        ),
+        replace(
+            wan,
+            id="wan-2.1-vace-14b",
+            title="Wan 2.1 VACE, 14 B",
+            description="The large one of those that edit the picture of any clip. Needs a large GPU.",
+            source="Wan-AI/Wan2.1-VACE-14B-diffusers",
+            call=_VACE,
+            download_bytes=46_600_000_000,
+            memory_bytes=46_500_000_000,
+        ),
+    )
+
+
+FAMILY = Family("Wan", (_TEXT.text, _IMAGE.image, _VACE.text), _read, _releases)

@@ -11,6 +11,8 @@ from diffusers import (
     WanImageToVideoPipeline,
     WanPipeline,
     WanTransformer3DModel,
+    WanVACEPipeline,
+    WanVACETransformer3DModel,
 )
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
@@ -22,8 +24,8 @@ EYES: dict[str, Any] = {"size": {"shortest_edge": 32}, "crop_size": {"height": 3
 """What pictures are cut to for them."""
 
 
-def build(kind: str = "text", *, seed: int = 0) -> WanPipeline | WanImageToVideoPipeline:
-    """``text``: Wan 2.1 from words; ``image``: from a first frame; ``both``: the small Wan 2.2; ``pair``: its two large ones."""
+def build(kind: str = "text", *, seed: int = 0) -> WanPipeline | WanImageToVideoPipeline | WanVACEPipeline:
+    """Wan 2.1 from words (``text``) or a picture (``image``), editing (``vace``); 2.2, small (``both``) and large (``pair``)."""
     torch.manual_seed(seed)
     parts: dict[str, Any] = {
         "tokenizer": t5_tokenizer(),
@@ -34,19 +36,26 @@ def build(kind: str = "text", *, seed: int = 0) -> WanPipeline | WanImageToVideo
     }
     if kind == "image":
         return WanImageToVideoPipeline(**parts, **_eyes())
+    if kind == "vace":
+        return WanVACEPipeline(**parts)
     if kind == "pair":
         return WanPipeline(**parts, transformer_2=_transformer(kind), boundary_ratio=0.875)
     return WanPipeline(**parts, expand_timesteps=kind == "both")
 
 
-def _transformer(kind: str) -> WanTransformer3DModel:
+def _transformer(kind: str) -> WanTransformer3DModel | WanVACETransformer3DModel:
     own = LATENT_CHANNELS
+    sizes: dict[str, Any] = {
+        "num_attention_heads": 2, "attention_head_dim": 16, "text_dim": TEXT_WIDTH, "freq_dim": 32, "ffn_dim": 64,
+        "num_layers": 2,
+    }  # fmt: skip
+    if kind == "vace":
+        # Of what is given the kept and the masked part, and a mask for each of the 64 pixels of a cell.
+        masked = {"vace_layers": [0, 1], "vace_in_channels": 2 * own + 64}
+        return WanVACETransformer3DModel(in_channels=own, out_channels=own, **masked, **sizes).eval()
     seeing: dict[str, Any] = {"image_dim": _VISION_WIDTH, "added_kv_proj_dim": 32} if kind == "image" else {}
     # Beside the noise: the first frame's latents, and four masks.
-    return WanTransformer3DModel(
-        num_attention_heads=2, attention_head_dim=16, in_channels=2 * own + 4 if kind == "image" else own, out_channels=own,
-        text_dim=TEXT_WIDTH, freq_dim=32, ffn_dim=64, num_layers=2, **seeing,
-    ).eval()  # fmt: skip
+    return WanTransformer3DModel(in_channels=2 * own + 4 if kind == "image" else own, out_channels=own, **sizes, **seeing).eval()
 
 
 def wan_vae() -> AutoencoderKLWan:

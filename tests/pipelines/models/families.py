@@ -51,6 +51,8 @@ CASES = (
     Case("wan", "both", "WanPipeline", ("words", "first_frame"), extra={"max_sequence_length": 512}),
     Case("wan", "both", "WanImageToVideoPipeline", ("words", "first_frame"), True, {"max_sequence_length": 512}),
     Case("wan", "pair", "WanPipeline", extra={"max_sequence_length": 512}),
+    Case("wan", "vace", "WanVACEPipeline", ("words", "first_frame"), extra={"max_sequence_length": 512}),
+    Case("wan", "vace", "WanVACEPipeline", ("words", "first_frame"), True, {"max_sequence_length": 512}),
     Case("cogvideox", "text", "CogVideoXPipeline", extra={"max_sequence_length": 226}),
     Case("cogvideox", "new", "CogVideoXPipeline", extra={"max_sequence_length": 226}),
     Case("cogvideox", "image", "CogVideoXImageToVideoPipeline", ("first_frame",), True, {"max_sequence_length": 226}),
@@ -114,7 +116,8 @@ class Stand:
             pipeline.guider = pipeline.guider.new(guidance_scale=arguments.pop("guidance_scale"))
         if request.first_frame:
             with Image.open(self.media / f"{request.first_frame.removeprefix('sha256:')}.png") as image:
-                arguments["image"] = cover(image, request.height, request.width)
+                begun = cover(image, request.height, request.width)
+            arguments |= _begun(begun, request.num_frames) if self.case.kind == "vace" else {"image": begun}
         torch.manual_seed(request.seed)  # diffusion forcing throws torch's own dice
         return pipeline(**arguments, generator=torch.Generator("cpu").manual_seed(request.seed), output_type="np")
 
@@ -125,6 +128,13 @@ class Stand:
         self.media.mkdir(exist_ok=True)
         (self.media / f"{name}.png").write_bytes(held.getvalue())
         return f"sha256:{name}"
+
+
+def _begun(first: Image.Image, count: int) -> dict[str, Any]:
+    """A clip with this first frame as VACE is given it: grey and a white mask where something is to come."""
+    rest = [Image.new("RGB", first.size, (128, 128, 128))] * (count - 1)
+    mask = [Image.new("L", first.size, 0), *[Image.new("L", first.size, 255)] * (count - 1)]
+    return {"video": [first, *rest], "mask": mask}
 
 
 def stand_for(case: Case, folder: Path) -> Stand:
