@@ -207,6 +207,7 @@
   const LABELS = {
     prompt: "Prompt",
     negative_prompt: "Negative prompt",
+    lyrics: "Song text",
     model: "Model",
     modality: "Picture and sound",
     first_frame: "First frame",

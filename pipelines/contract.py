@@ -175,6 +175,8 @@ class ClipRequest(Request):
     """What to see and what to hear, in plain words."""
     negative_prompt: str = _setting("", "Negative prompt", max_length=MAX_PROMPT_CHARACTERS)
     """What to stay away from. Works only where guidance is above 1."""
+    lyrics: str = _setting("", "Song text", max_length=MAX_PROMPT_CHARACTERS)
+    """What is sung, for models that can: line by line, with parts such as [verse] and [chorus]. Empty: nobody sings."""
     model: str = _setting("pocket", "Model", advanced=False, min_length=1, max_length=200)
     """Which model imagines the clip."""
     modality: Modality = _setting(Modality.VIDEO_AND_AUDIO, "Picture and sound", advanced=False)
@@ -251,7 +253,7 @@ class ClipRequest(Request):
     original_prompt: str | None = _setting(None, "Original prompt", advanced=False, max_length=MAX_PROMPT_CHARACTERS)
     """The prompt as it was before it was enhanced; kept with the clip and never read by a model."""
 
-    @field_validator("prompt", "negative_prompt")
+    @field_validator("prompt", "negative_prompt", "lyrics")
     @classmethod
     def _clean_text(cls, text: str) -> str:
         return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\t", " ")).strip()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.contract import ClipRequest, ModelNotFound
+from pipelines.prompting.reading import language_of
 
 if TYPE_CHECKING:
     from pipelines.registry import ModelSpec
@@ -40,6 +41,8 @@ OF_EVERY_CALL: Mapping[str, str] = {
 }
 """What most pipelines take, by the request's own names."""
 _OF_PICTURE = frozenset(("height", "width", "frame_rate", "crf", "upscale", "stages", "first_frame"))
+_LANGUAGE = "lyrics_language"
+"""What is told of the song's text beside itself: its language, as a code of two letters."""
 _OUTSIDE = _OF_PICTURE | {"kind", "original_prompt", "model", "modality", "num_frames", "quantization", "seed"}
 """Fields that are not for the pipeline: the studio itself does what they say."""
 
@@ -51,8 +54,9 @@ class Call:
     ``text`` is the class that begins with words alone, ``image`` the one that begins with a first frame; empty where there is
     none. It is diffusers' own, or ``module:class``. ``arguments`` says which argument a field of the request becomes;
     ``part.setting`` is the setting of a part that can be made anew, such as a guider. ``fixed`` is given with every call.
-    ``prompt_tokens`` is the longest text that its encoder reads, as its ``tokenizer`` counts. ``parts`` are loaded by another
-    class of transformers than the folder names. ``float32`` are the parts that lose too much in fewer bits.
+    ``prompt_tokens`` is the longest prompt that its encoder reads, as its ``tokenizer`` counts, ``lyrics_tokens`` the longest
+    song. ``parts`` are loaded by another class of transformers than the folder names. ``float32`` are the parts that lose too
+    much in fewer bits.
 
     Without ``has_video`` it makes sound alone, of at least ``shortest_s`` seconds: what is more than was asked for is cut off.
     With ``fills`` the pipeline also takes a ``video`` and a ``mask``: what is white is made anew and fits what stays. So it edits
@@ -67,6 +71,7 @@ class Call:
     arguments: Mapping[str, str] = field(default_factory=lambda: OF_EVERY_CALL)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     prompt_tokens: int = 512
+    lyrics_tokens: int = 0
     has_video: bool = True
     has_audio: bool = False
     shortest_s: float = 0.0
@@ -103,8 +108,14 @@ class Call:
         return 1 + ceil((request.num_frames - length) / (length - overlap))
 
     def arguments_of(self, request: ClipRequest) -> dict[str, Any]:
-        """Of the call for a complete ``request``; the first frame and the generator come later, they are no plain values."""
-        values = {argument: getattr(request, name) for name, argument in self.arguments.items()}
+        """Of the call for a complete ``request``; the first frame and the generator come later, they are no plain values.
+
+        What is ``fixed`` stands in for an empty text.
+        """
+        values = {argument: getattr(request, name) for name, argument in self.arguments.items() if name != _LANGUAGE}
+        values = {argument: value for argument, value in values.items() if value != "" or argument not in self.fixed}
+        if _LANGUAGE in self.arguments:
+            values[self.arguments[_LANGUAGE]] = language_of(request.lyrics) if request.lyrics else "en"
         if seconds := self.arguments.get("duration_s"):
             values[seconds] = max(values[seconds], self.shortest_s)
         return {**self.fixed, **values}

@@ -126,6 +126,8 @@ class ModelSpec:
             return len(self.upscale_factors) > 1
         if name in ("stages", "refine_sigmas"):
             return len(self.stages) > 1
+        if name == "lyrics":
+            return self.call is not None and self.call.takes(name)
         if name in ("stg_scale", "audio_stg_scale"):
             return bool(self.stg_blocks)
         return self.call is None or self.call.takes(name)

@@ -172,9 +172,9 @@ def adjusted(pipeline: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
 def check_texts(model: CalledModel, arguments: Mapping[str, Any]) -> None:
     """Raises ``InvalidRequest`` where a text is longer than its encoder reads; the pipeline would cut it without a word."""
     assert model.spec.call is not None
-    most = model.spec.call.prompt_tokens
+    call = model.spec.call
     words = getattr(model.pipeline.tokenizer, "tokenizer", model.pipeline.tokenizer)
-    for name in ("prompt", "negative_prompt"):
+    for name, most in (("prompt", call.prompt_tokens), ("negative_prompt", call.prompt_tokens), ("lyrics", call.lyrics_tokens)):
         count = len(words(arguments.get(name) or "")["input_ids"])
         if count > most:
             raise InvalidRequest(

@@ -49,7 +49,7 @@ def component_for(name: str, **options: Any) -> gr.components.Component:
         return gr.Number(precision=0, step=1, **common)
     if kind is float:
         return gr.Number(step=0.1, **common)
-    return gr.Textbox(lines=2 if name == "negative_prompt" else 1, **common)
+    return gr.Textbox(lines=2 if name in ("negative_prompt", "lyrics") else 1, **common)
 
 
 def varied_fields() -> list[dict[str, Any]]:

@@ -65,6 +65,7 @@ def test_a_model_without_sound_makes_a_clip(browser: Browser, foreign: Server, w
     page.locator(".model[data-model=pocket]").get_by_role("button", name="Use Pocket", exact=True).click()
     for name in ("modality", "loras", "first_frame", "effort"):
         expect(page.locator(f"#field-{name}")).to_be_visible()
+    expect(page.locator("#field-lyrics")).to_be_hidden()
     expect(page.get_by_label("Picture + sound")).to_be_checked()
     person.leave()
 

@@ -12,11 +12,16 @@ from pipelines.registry import SOUND_CLOCK, UNGUIDED, Defaults, ModelSpec
 _LONGEST_S = 600
 _CALL = Call(
     text="AceStepPipeline",
-    arguments={**{name: name for name in ("prompt", "num_inference_steps")}, "duration_s": "audio_duration"},
-    # Its own word for music without singing: the studio has no field for a song's text.
+    arguments={
+        **{name: name for name in ("prompt", "num_inference_steps", "lyrics")},
+        "lyrics_language": "vocal_language",
+        "duration_s": "audio_duration",
+    },
+    # Its own word for music without singing.
     fixed={"lyrics": "[Instrumental]", "guidance_scale": 1.0},
-    # It reads 256, of which its own words about the task, the tempo and the length take their share.
+    # It reads 256 and 2,048, of which its own words about the task, the tempo and the length take their share.
     prompt_tokens=190,
+    lyrics_tokens=2000,
     has_video=False,
     has_audio=True,
     shortest_s=10.0,
@@ -50,7 +55,7 @@ def _releases() -> tuple[ModelSpec, ...]:
     turbo = ModelSpec(
         id="ace-step-1.5-turbo",
         title="ACE-Step 1.5 XL turbo",
-        description="An open model by ACE Studio and StepFun for music alone, from words, in eight steps; without singing here.",
+        description="An open model by ACE Studio and StepFun for music and songs alone, from words, in eight steps.",
         source="ACE-Step/acestep-v15-xl-turbo-diffusers",
         loader=LOADER,
         licence="MIT",
@@ -68,7 +73,7 @@ def _releases() -> tuple[ModelSpec, ...]:
             turbo,
             id="ace-step-1.5-base",
             title="ACE-Step 1.5 XL base",
-            description="ACE-Step 1.5 before it was distilled: slower, and steered by guidance; without singing here.",
+            description="ACE-Step 1.5 before it was distilled: slower, and steered by guidance.",
             source="ACE-Step/acestep-v15-xl-base-diffusers",
             defaults=_settings(is_turbo=False),
             call=_GUIDED,

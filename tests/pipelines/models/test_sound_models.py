@@ -137,6 +137,27 @@ def test_it_is_what_diffusers_makes_of_it(stand: Stand) -> None:
     assert not np.array_equal(ours.sound.samples, other.sound.samples)
 
 
+SONG = "[verse]\nDer Ball springt leise in die Nacht\n[chorus]\nund niemand hat es gedacht"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.family == "acestep"], ids=str)
+def test_a_song_is_sung_in_its_own_language(case: Case, tmp_path: Path) -> None:
+    stand = stand_for(case, tmp_path / "twin")
+    assert stand.catalogue.get("twin").takes("lyrics")
+    ours = value(stand, stand.request(lyrics=SONG))
+    sung = replace(stand, case=replace(case, extra={**case.extra, "lyrics": SONG, "vocal_language": "de"}))
+    assert np.array_equal(ours.sound.samples, sung.called())
+    assert not np.array_equal(ours.sound.samples, value(stand, stand.request()).sound.samples)
+    with pytest.raises(InvalidRequest, match="lyrics is too long for twin") as refused:
+        list(stand.engine().run(stand.request(lyrics="la di " * 660), tmp_path / "x.mp4"))
+    assert refused.value.field == "lyrics"
+
+
+def test_models_that_do_not_sing_refuse_a_song(stable: Stand) -> None:
+    with pytest.raises(InvalidRequest, match="lyrics is set, but twin has no use for it"):
+        stable.request(lyrics=SONG)
+
+
 def test_closing_cancels_within_a_step(stand: Stand, tmp_path: Path) -> None:
     engine = stand.engine()
     calls: list[int] = []
