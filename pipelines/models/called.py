@@ -174,7 +174,9 @@ def check_texts(model: CalledModel, arguments: Mapping[str, Any]) -> None:
     assert model.spec.call is not None
     call = model.spec.call
     words = getattr(model.pipeline.tokenizer, "tokenizer", model.pipeline.tokenizer)
-    for name, most in (("prompt", call.prompt_tokens), ("negative_prompt", call.prompt_tokens), ("lyrics", call.lyrics_tokens)):
+    longest = dict.fromkeys(("prompt", "negative_prompt"), call.prompt_tokens)
+    longest |= {"lyrics": call.lyrics_tokens} if call.takes("lyrics") else {}
+    for name, most in longest.items():
         count = len(words(arguments.get(name) or "")["input_ids"])
         if count > most:
             raise InvalidRequest(
