@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import torch
 from diffusers.hooks.group_offloading import ModuleGroup
 from torch import nn
@@ -22,6 +23,7 @@ from torch import nn
 from pipelines.contract import StorageFull
 from pipelines.optimize.gauge import free_bytes
 from pipelines.optimize.plan import group_of
+from pipelines.optimize.quantize import OWN_LAYERS
 
 _ALIGNMENT = 64
 """Bytes; where vectors begin elsewhere, CPUs may sum them in another order."""
@@ -123,18 +125,18 @@ def keep_away(network: nn.Module, device: torch.device, dtype: torch.dtype, file
     ``StorageFull`` where the disk has no room for the files.
     """
     modules = _modules(network)
-    sizes = {weight: weight.numel() * _wider(weight, dtype).itemsize for each in modules.values() for weight in _tensors(each)}
+    sizes = [weight.numel() * wide.itemsize for each in modules.values() for weight, wide in _widened(each, dtype).items()]
     stream = torch.cuda.Stream(device) if device.type == "cuda" and files is None else None
     folder = None
     if files is not None:
-        _check_room(sum(sizes.values()), files)
+        _check_room(sum(sizes), files)
         folder = Path(tempfile.mkdtemp(dir=_own_folder(files)))
         weakref.finalize(network, shutil.rmtree, folder, True)
-    scarce = folder is None and is_scarce(sum(sizes.values()))
+    scarce = folder is None and is_scarce(sum(sizes))
     groups: list[_Group] = []
     for at, module in enumerate(modules.values()):
-        for weight in _tensors(module):
-            weight.data = weight.data.to(_wider(weight, dtype))
+        for weight, wide in _widened(module, dtype).items():
+            weight.data = weight.data.to(wide)
         if folder is None:
             groups.append(_in_memory(module, device, stream, scarce))
         else:
@@ -143,6 +145,15 @@ def keep_away(network: nn.Module, device: torch.device, dtype: torch.dtype, file
     for index, module in enumerate(modules.values()):
         for user in _users(network, module):
             user.forward = partial(line.run, index, user.forward)
+
+
+def _widened(module: nn.Module, dtype: torch.dtype) -> dict[torch.Tensor, torch.dtype]:
+    """The weights of a group and what they are to become; a mode of quantization holds what it does."""
+    found = {}
+    for each in module.modules():
+        for weight in (*each.parameters(recurse=False), *each.buffers(recurse=False)):
+            found[weight] = weight.dtype if isinstance(each, OWN_LAYERS) else _wider(weight, dtype)
+    return found
 
 
 def _tensors(module: nn.Module) -> list[torch.Tensor]:
@@ -195,18 +206,8 @@ def _check_room(needed: int, files: Path) -> None:
 def _own_folder(files: Path) -> Path:
     """A folder in ``files`` for this process; those of processes that are gone are removed."""
     for each in files.iterdir():
-        if each.name.isdigit() and not _lives(int(each.name)):
+        if each.name.isdigit() and not psutil.pid_exists(int(each.name)):
             shutil.rmtree(each, ignore_errors=True)
     own = files / str(os.getpid())
     own.mkdir(exist_ok=True)
     return own
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True

@@ -145,6 +145,8 @@ class BfloatLinear(nn.Linear):
 
 
 _OWN = {Quantization.INT16: Int16Linear, Quantization.INT4: Int4Linear, Quantization.BF16: BfloatLinear}
+OWN_LAYERS = tuple(_OWN.values())
+"""The kinds of layers that a mode of ours makes."""
 
 
 @torch.no_grad()

@@ -48,10 +48,11 @@ def clip(offload: Offload, folder: Path, **changes: object) -> bytes:
         {},
         {"effort": "fast", "stg_scale": 1.0, "num_inference_steps": 8},
         {"quantization": "int4", "modality": "audio"},
+        {"quantization": "bf16"},
         {"loras": [LoraUse(lora=next(iter(shipped())), weight=0.8)]},
         {"prompt": "[0.0-0.4 s] a red ball [0.4-0.75 s] a blue cube"},
     ],
-    ids=["guided", "blocks shared and skipped", "quantized", "with a LoRA", "over time"],
+    ids=["guided", "blocks shared and skipped", "quantized", "half", "with a LoRA", "over time"],
 )
 def test_clips_are_the_same_to_the_bit(changes, tmp_path):
     whole, text, blocks = (clip(each, tmp_path, **changes) for each in (Offload.NONE, Offload.TEXT, Offload.BLOCKS))
@@ -77,6 +78,13 @@ def test_nothing_of_the_blocks_is_held_between_calls(tmp_path):
     del lean
     gc.collect()
     assert not list(tmp_path.rglob("*.bin")), "the files go with the model"
+
+
+def test_what_is_held_in_16_bits_stays_so(tmp_path):
+    whole = load(POCKET, CPU, plan=Plan(Quantization.BF16))
+    lean = load(POCKET, CPU, plan=Plan(Quantization.BF16, offload=Offload.BLOCKS, files=tmp_path))
+    types = [{name: each.dtype for name, each in model.transformer.state_dict().items()} for model in (whole, lean)]
+    assert types[0] == types[1] and torch.bfloat16 in types[0].values()
 
 
 def test_from_memory_is_the_same_and_comes_back_when_a_call_breaks_off():
