@@ -133,7 +133,9 @@
     const prompt = grid.axes.some((axis) => axis.field === "prompt") ? "" : grid.cells[0].job.request.prompt;
     parts.say = h("p", { class: "xy-said", role: "status" });
     parts.bar = h("div", { class: "bar", role: "progressbar", "aria-label": "Progress of the grid", "aria-valuemin": "0", "aria-valuemax": "100" }, h("i"));
-    parts.cancel = button("Cancel the rest", "close", () => attempt(async () => ((grid = await api(`/grids/${grid.id}/cancel`, { method: "POST" })), draw(catalogue), studio.refresh())), { text: true, class: "button small xy-cancel" });
+    const ask = (what) => () => attempt(async () => ((grid = await api(`/grids/${grid.id}/${what}`, { method: "POST" })), draw(catalogue), studio.refresh(), follow()));
+    parts.cancel = button("Cancel the rest", "close", ask("cancel"), { text: true, class: "button small xy-cancel" });
+    parts.again = button("Make the missing", "reuse", ask("retry"), { text: true, class: "button small xy-again", title: "Those that failed or were cancelled" });
     parts.by = h("select", { class: "text", "aria-label": "Colour by", onchange: () => ((by = parts.by.value), localStorage.setItem("studio.gridBy", by), draw(catalogue)) });
     parts.sort = h("button", { type: "button", class: "chip", "aria-pressed": "false", onclick: () => ((sorted = !sorted), draw(catalogue)) }, "Best first");
     parts.keep = button("Keep the best", "heart", () => keepBest(by), { text: true, class: "button small xy-keep" });
@@ -142,7 +144,7 @@
     parts.place = h("div", { class: "xy-place" });
     return [
       prompt ? h("p", { class: "xy-prompt" }, prompt) : "",
-      h("div", { class: "xy-progress" }, parts.say, parts.bar, parts.cancel),
+      h("div", { class: "xy-progress" }, parts.say, parts.bar, parts.cancel, parts.again),
       h("div", { class: "xy-bar-tools" }, h("label", {}, "Colour by ", parts.by), parts.sort, parts.keep, parts.compare, parts.save),
       parts.place,
     ];
@@ -169,6 +171,7 @@
     const text = left ? `${count - left} of ${count}${remaining(left)}` : summary(clips.length, count);
     if (parts.say.textContent !== text) parts.say.textContent = text;
     parts.bar.hidden = parts.cancel.hidden = !left;
+    parts.again.hidden = left > 0 || !grid.cells.some(({ job }) => ["failed", "cancelled"].includes(job.state));
     parts.bar.firstChild.style.width = `${percent}%`;
     parts.bar.setAttribute("aria-valuenow", String(percent));
     parts.sort.setAttribute("aria-pressed", String(sorted));

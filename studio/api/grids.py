@@ -63,6 +63,11 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
         """Stop every clip of a grid that is not finished."""
         return studio_of().grids.cancel(owner_of(request), group_id)
 
+    @api.post("/grids/{group_id}/retry", status_code=202)
+    def retry(request: Request, group_id: str) -> Grid:
+        """Queue the clips of a grid again that failed or were cancelled."""
+        return studio_of().grids.retry(owner_of(request), group_id)
+
     @api.get("/grids/{group_id}/sheet", response_class=Response, responses={200: {"content": {"image/png": {}}}})
     def sheet(request: Request, group_id: str, best: str | None = None) -> Response:
         """The grid as one PNG with its heads, with a measurement under each clip."""

@@ -156,6 +156,11 @@ class GridService:
         self._jobs.cancel_group(owner, group_id)
         return self.get(owner, group_id)
 
+    def retry(self, owner: str, group_id: str) -> Grid:
+        """Make the clips of a grid again that failed or were cancelled. Raises ``NotFound``, ``Conflict`` or ``TooLarge``."""
+        self._jobs.retry_group(owner, group_id)
+        return self.get(owner, group_id)
+
     def keep_best(self, owner: str, group_id: str, name: str) -> Grid:
         """Make the best clip by the measurement a favourite; the others stay as they are.
 

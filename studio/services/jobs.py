@@ -118,12 +118,39 @@ class JobService:
                 self._board.ask_to_cancel(job.id)
             self._board.publish(kind, job)
 
+    def retry_group(self, owner: str, group_id: str) -> None:
+        """Queue those of a group again that failed or were cancelled, in their places.
+
+        Raises ``NotFound``, ``Conflict`` where there are none, or ``TooLarge`` where the queue has not the room.
+        """
+        with self._database.write() as connection:
+            rows = jobs.in_group(connection, owner, group_id)
+            if not rows:
+                raise NotFound(NO_GROUP)
+            over = [row for row in rows if row.state in ("failed", "cancelled")]
+            if not over:
+                raise Conflict("nothing of the grid failed or was cancelled: there is nothing to make again.")
+            room = self._room(connection, owner)
+            if len(over) > room:
+                raise TooLarge(
+                    f"{len(over)} clips are to be made again; the queue takes {room} more of yours now: let some finish."
+                )
+            for row in over:
+                jobs.begin_again(connection, row.id)
+            begun = [self._record(connection, _present(jobs.get(connection, row.id))) for row in over]
+        for job in begun:
+            self._board.publish("state", job)
+        self._board.wake()
+
     def room(self, owner: str) -> int:
         """How many more jobs of ``owner`` may wait."""
         with self._database.read() as connection:
-            free = self._settings.max_queued_jobs - jobs.count(connection, "queued")
-            if owner != self._settings.local_owner:
-                free = min(free, self._settings.max_queued_jobs_per_guest - jobs.count(connection, "queued", owner))
+            return self._room(connection, owner)
+
+    def _room(self, connection: Connection, owner: str) -> int:
+        free = self._settings.max_queued_jobs - jobs.count(connection, "queued")
+        if owner != self._settings.local_owner:
+            free = min(free, self._settings.max_queued_jobs_per_guest - jobs.count(connection, "queued", owner))
         return max(0, free)
 
     def _insert(self, connection: Connection, new: jobs.NewJob) -> Job:

@@ -198,6 +198,17 @@ def put_back(connection: Connection, job_id: str, fence: int, *, unspent: bool) 
     return _held(connection, change, (int(unspent),), job_id, fence)
 
 
+def begin_again(connection: Connection, job_id: str) -> bool:
+    """Queue a job that failed or was cancelled once more, behind all others, as if it had not run. False for any other."""
+    changed = connection.execute(
+        """UPDATE jobs SET state = 'queued', order_number = (SELECT max(order_number) + 1 FROM jobs), attempts = 0, orphaned = 0,
+            cancel_requested = 0, error_message = NULL, error_field = NULL, started_at = NULL, finished_at = NULL
+        WHERE id = ? AND state IN ('failed', 'cancelled')""",
+        (job_id,),
+    )
+    return changed.rowcount == 1
+
+
 def orphan(connection: Connection, job_id: str, fence: int) -> bool:
     """Queue a job again that the studio's sudden end left running: no attempt is spent, but it is counted."""
     change = "state = 'queued', attempts = attempts - 1, orphaned = orphaned + 1, started_at = NULL, lease_until = NULL"

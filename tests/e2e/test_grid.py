@@ -131,6 +131,13 @@ def test_the_whole_group_is_cancelled(visitor: Visitor) -> None:
     assert [cell["job"]["state"] for cell in newest(visitor)["cells"]] == ["cancelled"] * 3
     expect(panel.locator(".xy-said")).to_have_text("0 of 3 clips")
     expect(panel.locator(".xy-state")).to_have_text(["cancelled"] * 3)
+    panel.get_by_role("button", name="Make the missing").click()
+    expect(panel.locator(".xy-cancel")).to_be_visible()
+    expect(panel.locator(".xy-again")).to_be_hidden()
+    assert {cell["job"]["state"] for cell in newest(visitor)["cells"]} <= {"queued", "running"}
+    panel.locator(".xy-cancel").click()
+    await_grid(panel)
+    expect(panel.locator(".xy-again")).to_be_visible()
 
 
 def test_best_of_n_keeps_the_best_by_itself(visitor: Visitor) -> None:

@@ -43,7 +43,11 @@ def test_a_plan_a_list_a_sheet_and_a_cancelled_grid(client: httpx.Client) -> Non
     assert f"grid-{made['id'][:8]}.png" in sheet.headers["content-disposition"]
     for address in (f"/grids/{made['id']}/sheet?best=beauty", "/grids?limit=0"):
         assert client.get(f"/api/v1{address}").status_code == 422
-    assert client.post("/api/v1/grids/nothing/cancel").status_code == 404
+    again = client.post(f"/api/v1/grids/{made['id']}/retry")
+    assert again.status_code == 202 and {cell["job"]["state"] for cell in again.json()["cells"]} <= {"queued", "running"}
+    client.post(f"/api/v1/grids/{made['id']}/cancel")
+    for deed in ("cancel", "retry"):
+        assert client.post(f"/api/v1/grids/nothing/{deed}").status_code == 404
 
 
 def test_bad_grids_are_refused_in_a_sentence(client: httpx.Client) -> None:

@@ -124,6 +124,41 @@ def test_a_cancelled_grid_begins_nothing_more(busy, small):
         busy.grids.cancel("somebody else", made.id)
 
 
+def test_what_failed_or_was_cancelled_is_made_again_in_its_place(busy, small):
+    request = small("a ball", num_inference_steps=2).model_dump(mode="json", exclude_none=True, exclude={"prompt"})
+    made = busy.grids.submit(OWNER, grid(request, prompt=("a ball", "refuse", "a cube")))
+
+    def states() -> list[str]:
+        return [cell.job.state.value for cell in busy.grids.get(OWNER, made.id).cells]
+
+    wait_for(lambda: states() == ["done", "failed", "done"])
+    before = busy.grids.get(OWNER, made.id)
+    after = busy.grids.retry(OWNER, made.id)
+    assert [cell.job.id for cell in after.cells] == [cell.job.id for cell in before.cells]
+    assert after.cells[0].job == before.cells[0].job and after.cells[1].job.error is None
+    wait_for(lambda: states() == ["done", "failed", "done"])
+    again = busy.grids.get(OWNER, made.id).cells[1].job
+    assert again.started_at > before.cells[1].job.started_at and again.attempts == 1
+    whole = busy.grids.submit(OWNER, grid(request | {"prompt": "a ring"}, seed=(1, 2)))
+    wait_for(lambda: all(cell.job.state == "done" for cell in busy.grids.get(OWNER, whole.id).cells))
+    with pytest.raises(Conflict, match="there is nothing to make again"):
+        busy.grids.retry(OWNER, whole.id)
+    with pytest.raises(NotFound):
+        busy.grids.retry("somebody else", made.id)
+
+
+def test_a_retry_waits_for_room_in_the_queue(tmp_path):
+    studio = Studio.open(fast_settings(tmp_path, max_queued_jobs=4))
+    made = studio.grids.submit(OWNER, grid(seed=(1, 2, 3)))
+    studio.grids.cancel(OWNER, made.id)
+    for _ in range(2):
+        studio.jobs.submit(OWNER, GenerationRequest(prompt="a cat"))
+    with pytest.raises(TooLarge, match="3 clips are to be made again; the queue takes 2 more of yours now"):
+        studio.grids.retry(OWNER, made.id)
+    assert {cell.job.state for cell in studio.grids.get(OWNER, made.id).cells} == {"cancelled"}
+    studio.stop()
+
+
 def test_grids_are_listed_and_outlive_the_studio(settings):
     with Studio.open(settings) as studio:
         studio.jobs.submit(OWNER, GenerationRequest(prompt="no grid", num_inference_steps=1))
