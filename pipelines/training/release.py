@@ -37,11 +37,15 @@ from pipelines.world.words import words
 
 EXAMPLES = (
     "a red ball bouncing on grass",
+    "a balloon rising in the sky",
+    "a monster talking in a room",
     "a yellow star dancing at night to drums",
-    "a blue cube drifting right by the sea",
-    "a pink heart growing in the snow",
-    "a green triangle rising in the desert",
-    "a purple ring shrinking at sunset",
+    "a cat rolling on a stage",
+    "a taxi drifting right in the city",
+    "a rocket rising in space",
+    "a pumpkin spinning in the forest",
+    "a green cube falling at sunset",
+    "an orange ball bouncing in the city, camera pans right",
 )
 
 

@@ -26,6 +26,17 @@ def test_the_nearest_word_takes_the_place_of_the_unknown_one(visitor: Visitor) -
     page.wait_for_function("() => JSON.parse(localStorage.getItem('studio.draft')).prompt === 'a snow bouncing at night'")
 
 
+def test_a_model_that_knows_the_word_is_one_press_away(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.write("a cat rolling on a stage")
+    note = page.locator(".words-note")
+    expect(note).to_contain_text("Pocket World does: use Pocket World")
+    note.get_by_role("button", name="use Pocket World").click()
+    expect(page.locator("#field-model input")).to_have_value("Pocket World")
+    expect(page.locator("#field-prompt textarea")).to_have_value("a cat rolling on a stage")
+    expect(note).to_be_empty()
+
+
 def test_article_capital_and_other_letters_around_the_word_stay_right(visitor: Visitor) -> None:
     page = visitor.page
     visitor.write("Coins meet 🎬 a bagel and an island. “A skyscraper!” 红色的球")

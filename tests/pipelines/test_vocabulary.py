@@ -157,7 +157,7 @@ def test_models_have_their_vocabulary_from_their_folder(tmp_path: Path) -> None:
     assert pocket.has_vocabulary and FILE in pocket.sha256
     assert [each.nearest for each in pocket.unknown_words("a mountain bouncing at night")] == ["snow"]
     assert all(pocket.unknown_words(prompt) == () for prompt in pocket.examples)
-    assert [spec.id for spec in published_models() if spec.has_vocabulary] == ["pocket", "pocket-fast"]
+    assert [spec.id for spec in published_models() if spec.has_vocabulary] == ["pocket", "pocket-fast", "pocket-world"]
     assert models.get("ltx-2").unknown_words("a skyscraper") == ()
     for part in ("vae/config.json", "transformer/config.json", "model_index.json"):
         (tmp_path / part).parent.mkdir(exist_ok=True)

@@ -24,6 +24,12 @@ def test_a_prompt_is_checked_and_nothing_is_made(client: httpx.Client) -> None:
     assert client.get("/api/v1/jobs").json() == before
 
 
+def test_a_model_that_knows_it_all_is_named(client: httpx.Client) -> None:
+    answer = client.post(CHECK, json={"model": "pocket", "prompt": "a cat rolling on a stage"}).json()
+    assert "cat" in [each["word"] for each in answer["unknown"]]
+    assert answer["known_by"] == [{"model": "pocket-world", "title": "Pocket World"}]
+
+
 @pytest.mark.parametrize(("model", "prompt"), [("pocket", ""), ("pocket", "a red ball"), ("ltx-2", "a skyscraper")])
 def test_nothing_is_unknown(client: httpx.Client, model: str, prompt: str) -> None:
     answer = client.post(CHECK, json={"model": model, "prompt": prompt}).json()
