@@ -62,7 +62,7 @@ def found(comfy: Path) -> dict[str, Found]:
         ("unet/small.gguf", "transformer", "LTX-2", ("pocket",), "@pocket"),
         ("diffusion_models/other-size.bin", "transformer", "LTX-2", (), "No model here has its sizes"),
         ("diffusion_models/w.safetensors", "transformer", "Wan", (), "cannot be used"),
-        ("loras/style.safetensors", "LoRA", "LTX-2", ("pocket",), "lora import"),
+        ("loras/style.safetensors", "LoRA", "LTX-2", ("pocket", "pocket-world"), "lora import"),
         ("loras/strange.safetensors", "LoRA", "", (), "not here"),
         ("vae/vae", "VAE", "LTX-2", (), "brings its own"),
         ("text_encoders/gemma.safetensors", "text encoder", "Gemma", (), "brings its own"),

@@ -29,9 +29,10 @@ def test_the_model_card_tells_training_and_figures(tmp_path):
         Figure("flicker", "around one", model=1.02, floor=0.85),
     )
     report = Report("pocket", "abc", "0.1", 12, 0, "seeds 1 to 12", 3.0, figures, ())
-    card = model_card(pocket(), tmp_path, report, {"transformer": 6_450_000, "vae": 10_000_000})
+    card = model_card(pocket(), "pocket-world", tmp_path, report, {"transformer": 6_450_000, "vae": 10_000_000})
     assert card.startswith("---\nlicense: apache-2.0") and "| all, in 16 bits | 32.9 MB |" in card
     assert "| `transformer` | 56.7 | 1234 | loss 0.123, video 0.1 |" in card and "latents 7" in card
+    assert "# pocket-world" in card and "`python app.py evaluate --model pocket-world --clips 12 --seed 0`" in card
     assert "| subject | 0.50 | 0.80 | 0.62 | 0.70 | 0.95 | **below** |" in card
     assert "| flicker | 1.02 |  |  | 0.85 |  | holds |" in card
 
