@@ -17,7 +17,7 @@ studio: $(VENV)/.ready
 
 test: $(VENV)/.ready-dev lint types
 	$(PYTEST) -n 2 --dist loadfile -m "not fault and not e2e and not gpu"
-	$(PYTEST) -n 3 --dist loadfile -m "fault or e2e or gpu"
+	$(PYTEST) -n 2 --dist loadfile -m "fault or e2e or gpu"
 
 lint: $(VENV)/.ready-dev
 	$(PY) -m ruff check .

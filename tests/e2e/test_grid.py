@@ -223,6 +223,7 @@ def test_the_weight_of_a_style_is_varied(visitor: Visitor) -> None:
 @pytest.mark.parametrize("colours", ["dark", "light"])
 def test_a_grid_on_a_phone(browser: Browser, server: Server, six: dict[str, Any], colours: str) -> None:
     person = Visitor(browser, server.url, width=390, height=844, colours=colours)
+    person.expected = ("status of 422",)  # a new grid without a prompt is told what it lacks, if it is looked at for long enough
     assert not person.overflows()
     expect(person.page.locator(".xy-open")).to_be_in_viewport()
     panel = show(person, six)
