@@ -6,7 +6,6 @@ studio's: diffusers learns it from one whole call, and here blocks are skipped a
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import weakref
@@ -15,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
 import torch
 from diffusers.hooks.group_offloading import ModuleGroup
 from torch import nn
@@ -24,6 +22,7 @@ from pipelines.contract import StorageFull
 from pipelines.optimize.gauge import free_bytes
 from pipelines.optimize.plan import group_of
 from pipelines.optimize.quantize import OWN_LAYERS
+from pipelines.optimize.scratch import own_folder, sweep
 
 _ALIGNMENT = 64
 """Bytes; where vectors begin elsewhere, CPUs may sum them in another order."""
@@ -129,8 +128,9 @@ def keep_away(network: nn.Module, device: torch.device, dtype: torch.dtype, file
     stream = torch.cuda.Stream(device) if device.type == "cuda" and files is None else None
     folder = None
     if files is not None:
+        sweep(files)
         _check_room(sum(sizes), files)
-        folder = Path(tempfile.mkdtemp(dir=_own_folder(files)))
+        folder = Path(tempfile.mkdtemp(dir=own_folder(files)))
         weakref.finalize(network, shutil.rmtree, folder, True)
     scarce = folder is None and is_scarce(sum(sizes))
     groups: list[_Group] = []
@@ -140,7 +140,7 @@ def keep_away(network: nn.Module, device: torch.device, dtype: torch.dtype, file
         if folder is None:
             groups.append(_in_memory(module, device, stream, scarce))
         else:
-            groups.append(_InFile(module, folder / f"{at}.bin", device))
+            groups.append(_written(module, folder / f"{at}.bin", device))
     line = _Line(groups, stream)
     for index, module in enumerate(modules.values()):
         for user in _users(network, module):
@@ -192,6 +192,17 @@ def _in_memory(module: nn.Module, device: torch.device, stream: Any | None, scar
     return group
 
 
+def _written(module: nn.Module, path: Path, device: torch.device) -> _InFile:
+    try:
+        return _InFile(module, path, device)
+    except OSError as error:
+        raise StorageFull(
+            f"weights that come from files could not be written to {path.parent} ({error.strerror}): "
+            f"{StorageFull.remedy(error)}, or set STUDIO_OFFLOAD=none.",
+            field="offload",
+        ) from error
+
+
 def _check_room(needed: int, files: Path) -> None:
     files.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(files).free
@@ -201,13 +212,3 @@ def _check_room(needed: int, files: Path) -> None:
             "or set STUDIO_OFFLOAD=none.",
             field="offload",
         )
-
-
-def _own_folder(files: Path) -> Path:
-    """A folder in ``files`` for this process; those of processes that are gone are removed."""
-    for each in files.iterdir():
-        if each.name.isdigit() and not psutil.pid_exists(int(each.name)):
-            shutil.rmtree(each, ignore_errors=True)
-    own = files / str(os.getpid())
-    own.mkdir(exist_ok=True)
-    return own

@@ -198,6 +198,7 @@ def begin_with(model: nn.Module, folder: Path, name: str) -> None:
     weights = model.state_dict()
     blank = {"optimizers": [], "steps": 0, "spent_s": 0.0, "chance": None}
     torch.save({"model": weights, "average": weights, **blank}, folder / f"{name}.pt")
+    (folder / f"{name}.json").unlink(missing_ok=True)  # the minutes of another past
 
 
 def load_average(model: nn.Module, folder: Path, name: str) -> None:

@@ -23,6 +23,7 @@ from pipelines.contract import AnyRequest, Clip, Done, Event, GenerationRequest,
 from pipelines.optimize.conditioning_cache import ConditioningCache, Limits
 from pipelines.optimize.latent_store import LatentStore, beside
 from pipelines.optimize.parallel.devices import Devices
+from pipelines.optimize.scratch import leave, sweep
 from studio.media import thumbnail_of
 from studio.services.media import write_whole
 from studio.settings import Settings
@@ -59,6 +60,8 @@ class Worker:
     def serve(self) -> None:
         """Work until the other end of the pipe closes."""
         setup: Setup = self._pipe.recv()
+        self._scratch = setup.settings.offload_dir
+        sweep(self._scratch)
         threading.Thread(target=self._read, daemon=True, name="read").start()
         threading.Thread(target=self._beat, args=(setup.settings.heartbeat_s,), daemon=True, name="beat").start()
         engine = _engine(setup)
@@ -86,6 +89,7 @@ class Worker:
                     case Cancel(ticket):
                         self._cancelled.add(ticket)
             except (EOFError, OSError):
+                leave(self._scratch, os.getpid())
                 os._exit(0)  # the main thread may be deep inside a kernel; nothing here needs a farewell
 
     def _queue(self, runs: tuple[Run, ...]) -> None:

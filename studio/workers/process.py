@@ -9,6 +9,7 @@ import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from pipelines.optimize.scratch import leave
 from studio.workers.messages import FromChild, Setup, ToChild
 
 
@@ -19,9 +20,10 @@ class WorkerGone(Exception):
 class WorkerProcess:
     """A running child; use ``start``."""
 
-    def __init__(self, process: subprocess.Popen[bytes], pipe: Connection) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], pipe: Connection, scratch: Path) -> None:
         self._process = process
         self._pipe = pipe
+        self._scratch = scratch
 
     @classmethod
     def start(cls, setup: Setup, log: Path | None) -> WorkerProcess:
@@ -49,7 +51,7 @@ class WorkerProcess:
             finally:
                 if stderr is not None:
                     stderr.close()
-        worker = cls(process, Connection(ours.detach()))
+        worker = cls(process, Connection(ours.detach()), setup.settings.offload_dir)
         worker.send(setup)
         return worker
 
@@ -81,9 +83,10 @@ class WorkerProcess:
             raise WorkerGone(self._farewell()) from error
 
     def kill(self) -> None:
-        """End the process at once and forget it."""
+        """End the process at once and forget it, and what it kept in files."""
         self._process.kill()
         self._process.wait()
+        leave(self._scratch, self.pid)
         self._pipe.close()
 
     def _farewell(self) -> str:

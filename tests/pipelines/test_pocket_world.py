@@ -52,6 +52,7 @@ def test_it_makes_clips_with_sound(tmp_path: Path):
 
 
 def test_training_goes_on_from_it(tmp_path: Path):
+    (tmp_path / "vocoder.json").write_text(json.dumps({"steps": 5, "minutes": 1.0}))
     adopt_all(pocket(), POCKET_FOLDER.parent, tmp_path)
     held = torch.load(tmp_path / "transformer.pt", weights_only=True)["average"]
     for name, weight in released_weights(POCKET_WORLD_FOLDER, "transformer").items():

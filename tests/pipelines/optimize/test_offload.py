@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -132,6 +134,19 @@ def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    network = nn.ModuleDict({"blocks": nn.ModuleList([nn.Linear(64, 64)])})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # as a disk that is full after so many bytes
+    try:
+        with pytest.raises(StorageFull, match=r"could not be written to .*: free some space, or set STUDIO_OFFLOAD=none"):
+            keep_away(network, CPU, torch.float32, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
 SIZES = {Quantization.NONE: 60, Quantization.INT8: 30, Quantization.INT4: 20}
 
 
@@ -193,8 +208,12 @@ def test_a_worker_process_keeps_its_blocks_in_the_data_folder(tmp_path):
     def look(_event: object) -> None:
         seen.update(each.name for each in settings.offload_dir.rglob("*.bin"))
 
+    gone = settings.offload_dir / "4194305"  # above the most that Linux counts processes to
+    gone.mkdir(parents=True)
     run_once(settings, request, look, path=tmp_path / "clip.mp4")
     assert "0.bin" in seen and (tmp_path / "clip.mp4").stat().st_size > 1000
+    assert not gone.exists()
+    assert not list(settings.offload_dir.iterdir()), "a worker's files go with it"
     refused = settings.model_copy(update={"quantization": Quantization.INT8})
     request = refused.catalogue.complete(GenerationRequest.model_validate({"prompt": "a red ball", **small}))
     with pytest.raises(InvalidRequest, match="weights in int8 cannot lie in files"):
