@@ -207,9 +207,9 @@ def _text_of(spec: ModelSpec, device: torch.device, dtype: torch.dtype, plan: Pl
 
 
 def _as_filed(spec: ModelSpec, dtype: torch.dtype, plan: Plan, parts: Iterable[str]) -> dict[str, torch.dtype]:
-    """How to read a model some of whose ``parts`` may never be in memory as a whole: in the dtype of their files.
+    """How to read a model for some of whose ``parts`` memory is scarce: in the dtype of their files, often half as wide.
 
-    They are then views of those, and become ``dtype`` a block at a time.
+    They become ``dtype`` a block at a time.
     """
     if plan.files is None or spec.adapter or spec.transformer or spec.held_as is not None:
         return {"default": dtype}
