@@ -12,11 +12,12 @@ from diffusers import AutoencoderKLLTX2Video
 
 from pipelines.registry import POCKET_FOLDER, pocket_in
 from pipelines.training.audio_stages import AudioVAEStage, VocoderStage
+from pipelines.training.card import EARLIER
 from pipelines.training.reader_stages import PictureReaderStage, SoundReaderStage, SyncReaderStage, reader_stage
 from pipelines.training.recipes import Recipe, build_audio_vae, build_upscaler, build_video_vae, build_vocoder
 from pipelines.training.tokenizer import build_tokenizer
 from pipelines.training.trainer import Stage, load_average
-from pipelines.training.transformer import Denoiser, TrainingSet, TransformerStage
+from pipelines.training.transformer import PLAIN_AT_FIRST, Denoiser, TrainingSet, TransformerStage
 from pipelines.training.upscaler_stage import UpscalerStage
 from pipelines.training.video_vae import VideoVAEStage, begin
 from pipelines.world.captions import caption
@@ -55,7 +56,9 @@ def _video_vae(run: Run) -> Stage:
 
 def _transformer(run: Run) -> Stage:
     data = TrainingSet.stored(run.folder, run.device)
-    return TransformerStage(_denoiser(run.recipe).to(run.device), run.recipe, data, seed=run.seed, compiled=run.compiled)
+    plain = 0.0 if (run.folder / EARLIER).exists() else PLAIN_AT_FIRST
+    model = _denoiser(run.recipe).to(run.device)
+    return TransformerStage(model, run.recipe, data, seed=run.seed, compiled=run.compiled, plain=plain)
 
 
 def _upscaler(run: Run) -> Stage:

@@ -26,7 +26,7 @@ from pipelines.world.scene import Scene
 
 _CAPTION_DROPOUT = 0.1
 _AUDIO_WEIGHT = 0.5
-_PLAIN_AT_FIRST = 0.8
+PLAIN_AT_FIRST = 0.8
 """How many samples are drawn among the plain scenes as training begins; it falls evenly to none. Few things before many."""
 
 
@@ -74,12 +74,25 @@ def _is_plain(scene: Scene) -> bool:
 
 
 class TransformerStage:
-    """Velocity prediction on normalised latents; a share of batches is given part of itself (``keeping``)."""
+    """Velocity prediction on normalised latents; a share of batches is given part of itself (``keeping``).
+
+    ``plain`` is the share of plain scenes as training begins: none for weights that were trained before.
+    """
 
     name = "transformer"
 
-    def __init__(self, model: Denoiser, recipe: Recipe, data: TrainingSet, *, seed: int, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        model: Denoiser,
+        recipe: Recipe,
+        data: TrainingSet,
+        *,
+        seed: int,
+        compiled: bool = False,
+        plain: float = PLAIN_AT_FIRST,
+    ) -> None:
         self.model, self._recipe, self._data = model, recipe, data
+        self._plain_at_first = plain
         self.optimization: Optimization = recipe.transformer
         self._tokenizer = build_tokenizer(recipe.prompt_tokens)
         self.rng = np.random.default_rng(seed)
@@ -119,7 +132,7 @@ class TransformerStage:
         rows = self.rng.integers(0, len(self._data.scenes), size)
         if len(self._plain):
             among = self._plain[self.rng.integers(0, len(self._plain), size)]
-            rows = np.where(self.rng.random(size) < _PLAIN_AT_FIRST * (1 - share), among, rows)
+            rows = np.where(self.rng.random(size) < self._plain_at_first * (1 - share), among, rows)
         return torch.from_numpy(rows)
 
     def _words(self, row: int) -> str:

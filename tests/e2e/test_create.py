@@ -29,13 +29,14 @@ def test_a_prompt_becomes_a_clip_that_plays_with_sound(visitor: Visitor) -> None
     page.locator(".examples .chip").first.click()
     prompt = page.locator(".examples .chip").first.inner_text()
     expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
-    visitor.set_steps(100)  # a fast machine is done with the usual 24 before a third preview could be seen
+    visitor.set_steps(100)  # a fast machine is done with the usual 24 before two previews could be seen
     job = visitor.generate()
     assert job["request"]["prompt"] == prompt
     expect(page.locator(".hud .bar")).to_be_visible(timeout=60_000)
     expect(page.locator(".screen .preview")).to_be_visible(timeout=DONE_MS)
     assert page.locator(".screen .preview").evaluate("image => image.naturalWidth") > 0
-    page.wait_for_function("() => Number(document.querySelector('.screen .preview').dataset.version) >= 3", timeout=DONE_MS)
+    # Two previews are promised; more come only where they are cheap beside the steps.
+    page.wait_for_function("() => Number(document.querySelector('.screen .preview').dataset.version) >= 2", timeout=DONE_MS)
     assert 0 < int(page.locator(".bar").get_attribute("aria-valuenow") or 0) <= 100
     visitor.await_clip()
     video = page.locator(".screen video")

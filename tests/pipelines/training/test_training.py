@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from pipelines.contract import InvalidRequest
 from pipelines.mel import log_mel
@@ -136,6 +137,20 @@ def generate(folder: Path, manifest: dict[str, str], tmp_path: Path):
     last = list(Engine(catalogue, media_dir=tmp_path, device="cpu").run(request, tmp_path / "clip.mp4"))[-1]
     assert isinstance(last, Done)
     return last.result
+
+
+def test_plain_scenes_come_first_but_not_for_weights_that_had_them(recipe):
+    scenes = [sample(np.random.default_rng(row)) for row in range(40)]
+    shape = (40, 3 * 2 * 2, recipe.video_latent_channels), (40, recipe.audio_latent_frames, recipe.audio_token)
+    data = TrainingSet(scenes, *(torch.zeros(each) for each in shape))
+    plain = [len(scene.subjects) == 1 and scene.camera == "still" and scene.look == "flat" for scene in scenes]
+
+    def drawn(share: float, **settings: float) -> float:
+        stage = TransformerStage(nn.Linear(1, 1), recipe, data, seed=0, **settings)
+        return float(np.mean([plain[row] for _ in range(40) for row in stage._rows(share)]))
+
+    assert drawn(0.0) > 0.75
+    assert drawn(1.0) == pytest.approx(np.mean(plain), abs=0.05) == pytest.approx(drawn(0.0, plain=0.0), abs=0.1)
 
 
 @pytest.mark.parametrize("kind", [VideoVAEStage, "transformer"])
