@@ -211,6 +211,8 @@
     model: "Model",
     modality: "Picture and sound",
     first_frame: "First frame",
+    references: "References",
+    loras: "Styles",
     seed: "Seed",
     num_frames: "Frames",
     frame_rate: "Frame rate",
@@ -259,17 +261,15 @@
     ];
     for (const [name, value] of Object.entries(clip.request)) {
       if (["kind", "height", "width", "prompt"].includes(name) || value === null || value === "") continue;
-      if (SILENT[name] === value) continue;
-      rows.push([
-        LABELS[name] ?? name,
-        Array.isArray(value)
-          ? value.join(", ")
-          : name === "first_frame"
-            ? `${value.slice(0, 15)}…`
-            : name === "upscale"
-              ? `${value}x`
-              : (KINDS[value] ?? String(value)),
-      ]);
+      if (SILENT[name] === value || value.length === 0) continue;
+      const short = (reference) => `${reference.slice(0, 15)}…`;
+      const spelled = {
+        first_frame: short,
+        upscale: (factor) => `${factor}x`,
+        references: (all) => all.map(short).join(", "),
+        loras: (all) => all.map((use) => `${short(use.lora)} at ${use.weight}`).join(", "),
+      }[name];
+      rows.push([LABELS[name] ?? name, spelled?.(value) ?? (Array.isArray(value) ? value.join(", ") : KINDS[value] ?? String(value))]);
     }
     rows.push(
       ["File", words.bytes(clip.size_bytes)],

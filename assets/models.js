@@ -38,7 +38,7 @@
       fact("Download", model.download_bytes ? size(model.download_bytes) : "Size not known"),
       fact("Licence", model.licence),
       fact("Makes", model.is_for_sound ? "Sound alone" : `Picture${model.is_silent ? ", no sound" : " and sound"}`),
-      model.begins_with.includes("words") ? null : fact("Needs", "A first frame"),
+      model.begins_with.includes("words") ? null : fact("Needs", model.references.are_needed ? "An image to work from" : "A first frame"),
       state?.needs_bytes ? fact("Memory", size(state.needs_bytes)) : null,
       state ? fact("Weights", BITS[state.quantization] ? BITS[state.quantization] + (AWAY[state.offload] ?? "") : "Chosen when loaded") : null,
     );

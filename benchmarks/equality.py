@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ import torch
 from diffusers import LTX2Pipeline
 from PIL import Image
 
-from pipelines.conditioning import encode_first_frame, encode_prompt
+from pipelines.conditioning import Given, encode_first_frame, encode_prompt, give_references
 from pipelines.guidance import Guidance, Scales
 from pipelines.models.ltx2 import twin
 from pipelines.models.ltx2.decode import decode_audio, decode_video
 from pipelines.models.ltx2.latents import Canvas
 from pipelines.models.ltx2.load import LTX2Model, from_pipeline
-from pipelines.passes import Passes, Steering
+from pipelines.passes import Latents, Passes, Steering
 from pipelines.registry import Defaults, ModelSpec, published_models
 from pipelines.sampling import Course, denoise, noise, schedule
 
@@ -63,14 +64,28 @@ class Case:
         return from_pipeline(self.pipeline, spec, sha256="0", device=torch.device("cpu"))
 
 
-def ours(case: Case, *, image: Image.Image | None = None, sigmas: tuple[float, ...] | None = None) -> Output:
-    """Frames ``[F, H, W, 3]`` 0..1 and samples ``[C, n]`` from our loop."""
+def ours(
+    case: Case,
+    *,
+    image: Image.Image | None = None,
+    shown: Sequence[np.ndarray] = (),
+    scale: int = 1,
+    start: Latents | None = None,
+    sigmas: tuple[float, ...] | None = None,
+) -> Output:
+    """Frames ``[F, H, W, 3]`` 0..1 and samples ``[C, n]`` from our loop.
+
+    Clips ``[F, H, W, 3]`` uint8 are ``shown`` to it, ``scale`` times smaller; ``start`` is other noise than it would draw.
+    """
     model = case.model()
     canvas = Canvas.of(model, **case.size)
-    start = noise(model, canvas, SEED)
-    frame = encode_first_frame(model, image, canvas) if image else None
+    given = Given(encode_first_frame(model, image, canvas) if image else None)
+    if shown:
+        given = give_references(model, shown, canvas, given, scale)
+        canvas = dataclasses.replace(canvas, beside=given.beside)
+    start = start or noise(model, canvas, SEED)
     negative = encode_prompt(model, NEGATIVE) if case.guidance.needs_negative else None
-    steering = Steering(encode_prompt(model, PROMPT), negative, frame, guidance=case.guidance)
+    steering = Steering(encode_prompt(model, PROMPT), negative, given.video, guidance=case.guidance)
     scheduler = schedule(model, start.video_BND.shape[1], steps=STEPS, sigmas=sigmas)
     steps = denoise(Course(Passes(model, canvas, steering), start, scheduler))
     while True:

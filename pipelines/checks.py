@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.contract import ClipRequest, EditRequest, InvalidRequest, Modality, Quantization
+from pipelines.contract import ClipRequest, EditRequest, GenerationRequest, InvalidRequest, Modality, Quantization
 from pipelines.prompting.timeline import marks_of, timeline_of
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ def check(request: ClipRequest, spec: ModelSpec) -> None:
     if not isinstance(request, EditRequest):  # an edit has its source's shape, whatever that is
         _check_grid(request, spec)
     _check_settings(request, spec)
+    if isinstance(request, GenerationRequest):
+        _check_references(request, spec)
     if spec.call is not None and not isinstance(request, EditRequest):
         _check_call(request, spec)
 
@@ -76,6 +78,28 @@ def _check_settings(request: ClipRequest, spec: ModelSpec) -> None:
     for name in ("stg_scale", "audio_stg_scale"):
         if getattr(request, name) > 0 and not spec.stg_blocks:
             raise InvalidRequest(f"{name} is above 0, but {spec.title} has no perturbed attention: use 0.", field=name)
+
+
+def _check_references(request: GenerationRequest, spec: ModelSpec) -> None:
+    if spec.references.are_needed and not request.references:
+        raise InvalidRequest(f"references is missing; {spec.title} works from images: add one.", field="references")
+    if not request.references:
+        return
+    limits, clips = spec.references, len(request.clips())
+    for name, count, most in (("image", len(request.references) - clips, limits.images), ("clip", clips, limits.clips)):
+        if count > most:
+            raise InvalidRequest(
+                f"references has {_counted(count, name)}; {spec.title} takes {_counted(most, name)}.", field="references"
+            )
+    if limits.need_lora and not request.loras:
+        raise InvalidRequest(
+            f"references is set, but {spec.title} follows references only with a LoRA that was trained to (an IC-LoRA): add one.",
+            field="references",
+        )
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count or 'no'} {name}{'' if count == 1 else 's'}"
 
 
 def _check_call(request: ClipRequest, spec: ModelSpec) -> None:

@@ -13,7 +13,8 @@ from diffusers.pipelines.ltx2.utils import apply_image_conditioning_crf
 from diffusers.video_processor import VideoProcessor
 from PIL import Image
 
-from pipelines.models.ltx2.latents import Canvas, normalize_video, pack_video
+from pipelines.models.ltx2.encode import encode_frames
+from pipelines.models.ltx2.latents import Beside, Canvas, normalize_video, pack_video
 from pipelines.models.ltx2.load import LTX2Model, Reader
 from pipelines.optimize.conditioning_cache import Key
 
@@ -58,10 +59,14 @@ class Kept:
 
 @dataclass(frozen=True)
 class Given:
-    """What a clip is given of itself before it is imagined; a stream of which nothing is given is ``None``."""
+    """What a clip is given of itself before it is imagined; a stream of which nothing is given is ``None``.
+
+    Tokens of what it is shown ``beside`` itself follow the clip's own in ``video``, kept.
+    """
 
     video: Kept | None = None
     audio: Kept | None = None
+    beside: tuple[Beside, ...] = ()
 
 
 @torch.inference_mode()
@@ -151,6 +156,26 @@ def encode_first_frame(model: LTX2Model, image: Image.Image, canvas: Canvas) -> 
     mask = torch.zeros(1, 1, canvas.frames, canvas.height, canvas.width, device=clean.device)
     mask[:, :, 0] = 1.0
     return Kept(pack_video(clean), pack_video(mask).squeeze(-1))
+
+
+def give_references(model: LTX2Model, shown: Sequence[np.ndarray], canvas: Canvas, given: Given, scale: int = 1) -> Given:
+    """``given`` with clips ``[F, H, W, 3]`` uint8 shown beside it, each ``scale`` times smaller than the clip a side.
+
+    Source: ``LTX2InContextPipeline._encode_reference_conditions`` of diffusers 0.42.1, at full strength.
+    """
+    tokens = [encode_frames(model, frames) for frames in shown]
+    spatial, temporal = model.vae.spatial_compression_ratio, model.vae.temporal_compression_ratio
+    beside = tuple(
+        Beside((len(frames) - 1) // temporal + 1, frames.shape[1] // spatial, frames.shape[2] // spatial, scale)
+        for frames in shown
+    )
+    video = given.video
+    if video is None:
+        empty = tokens[0].new_zeros(1, canvas.cells, tokens[0].shape[2])
+        video = Kept(empty, empty[..., 0])
+    clean = torch.cat([video.clean_BND, *tokens], dim=1)
+    mask = torch.cat([video.mask_BN, *(torch.ones_like(each[..., 0]) for each in tokens)], dim=1)
+    return Given(Kept(clean, mask), given.audio, beside)
 
 
 def cover(image: Image.Image, height: int, width: int) -> Image.Image:

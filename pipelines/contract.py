@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
-from pipelines.edits import IMAGE_REFERENCE, Edit, Source
+from pipelines.edits import IMAGE_REFERENCE, SOURCE_REFERENCE, Edit, Source
+from pipelines.faults import told
 
 MAX_PROMPT_CHARACTERS = 4000
 MAX_SEED = 2**32 - 1
@@ -311,12 +312,14 @@ class ClipRequest(Request):
 
 
 class GenerationRequest(ClipRequest):
-    """One clip from words, and from a first frame where one is given."""
+    """One clip from words, and from a first frame and references where they are given."""
 
     kind: Literal["generate"] = "generate"
     """A clip from words."""
     first_frame: str | None = _setting(None, "First frame", advanced=False)
     """An image that the clip starts from, as ``sha256:...`` of a stored image."""
+    references: tuple[str, ...] = _setting((), "References", advanced=False, max_length=12)
+    """Images (``sha256:...``) and clips (``clip:...``) that the model is shown beside the words: how things look or move."""
 
     @field_validator("first_frame")
     @classmethod
@@ -325,9 +328,24 @@ class GenerationRequest(ClipRequest):
             raise ValueError("must be 'sha256:' and 64 hexadecimal digits, as an image upload returns it")
         return reference
 
+    @field_validator("references")
+    @classmethod
+    def _are_references(cls, references: tuple[str, ...]) -> tuple[str, ...]:
+        for each in references:
+            if not (IMAGE_REFERENCE.fullmatch(each) or SOURCE_REFERENCE.fullmatch(each)):
+                raise ValueError("must each be 'sha256:...' of an image upload, or 'clip:' and the id of a clip")
+        if len(set(references)) < len(references):
+            raise ValueError("name the same image or clip twice: take one out")
+        return references
+
     def images(self) -> tuple[str, ...]:
-        """The first frame, if there is one."""
-        return (self.first_frame,) if self.first_frame else ()
+        """The first frame, then the images among the references."""
+        shown = [each for each in self.references if IMAGE_REFERENCE.fullmatch(each)]
+        return tuple(dict.fromkeys([*([self.first_frame] if self.first_frame else []), *shown]))
+
+    def clips(self) -> tuple[str, ...]:
+        """The clips among the references."""
+        return tuple(each for each in self.references if SOURCE_REFERENCE.fullmatch(each))
 
 
 class EditRequest(ClipRequest):
@@ -458,41 +476,5 @@ def stored_request(text: str) -> GenerationRequest | EditRequest | ImportRequest
 
 def invalid_request(error: ValidationError) -> InvalidRequest:
     """The first fault of a pydantic report as one sentence for a person."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "request"
-    return InvalidRequest(_sentence(field, first), field=field)
-
-
-def _number(value: float) -> str:
-    return f"{int(value)}" if float(value).is_integer() else f"{value:g}"
-
-
-def _sentence(field: str, fault: Any) -> str:
-    context = fault.get("ctx", {})
-    value = repr(fault.get("input"))
-    shown = value if len(value) <= 60 else value[:57] + "..."
-    match fault["type"]:
-        case "extra_forbidden":
-            return f"{field} is not a field of this request; remove it or check its spelling."
-        case "string_too_long":
-            return f"{field} is longer than {context['max_length']:,} characters; shorten it."
-        case "string_too_short":
-            return f"{field} is empty: say what to see and hear." if field == "prompt" else f"{field} is empty; fill it in."
-        case "greater_than_equal":
-            return f"{field} is {shown}, below the least that is possible: use {_number(context['ge'])} or more."
-        case "less_than_equal":
-            return f"{field} is {shown}, above the most that is possible: use {_number(context['le'])} or less."
-        case "greater_than":
-            return f"{field} is {shown}; use more than {_number(context['gt'])}."
-        case "less_than":
-            return f"{field} is {shown}; use less than {_number(context['lt'])}."
-        case "finite_number":
-            return f"{field} is {shown}; use an ordinary finite number."
-        case "enum" | "literal_error":
-            return f"{field} is {shown}; use one of {context['expected']}."
-        case "missing":
-            return f"{field} is missing; add it."
-        case "value_error":
-            return f"{field} {context['error']}."
-        case _:
-            return f"{field} is {shown}: {fault['msg'][:1].lower()}{fault['msg'][1:]}."
+    sentence, field = told(error)
+    return InvalidRequest(sentence, field=field)

@@ -48,6 +48,22 @@ _OUTSIDE = _OF_PICTURE | {"kind", "original_prompt", "model", "modality", "num_f
 
 
 @dataclass(frozen=True)
+class References:
+    """How many images and clips a model can be shown beside the words; with ``need_lora`` only a LoRA makes sense of them.
+
+    Where they ``are_needed`` it makes nothing from words alone.
+    """
+
+    images: int = 0
+    clips: int = 0
+    need_lora: bool = False
+    are_needed: bool = False
+
+    def __bool__(self) -> bool:
+        return self.images + self.clips > 0
+
+
+@dataclass(frozen=True)
 class Call:
     """How a pipeline of diffusers is called.
 
@@ -60,7 +76,7 @@ class Call:
 
     Without ``has_video`` it makes sound alone, of at least ``shortest_s`` seconds: what is more than was asked for is cut off.
     With ``fills`` the pipeline also takes a ``video`` and a ``mask``: what is white is made anew and fits what stays. So it edits
-    clips' pictures, and begins with a first frame in the same class.
+    clips' pictures, and begins with a first frame in the same class. ``references`` are what it can be shown.
     With ``pieces`` a clip of more frames than the first of them is made in pieces of so many, each of which begins with the
     last frames, as many as the second, of the one before. ``index`` is the file that names the parts in a model's folder;
     ``folders`` are those that are needed, where there are more.
@@ -76,6 +92,7 @@ class Call:
     has_audio: bool = False
     shortest_s: float = 0.0
     fills: bool = False
+    references: References = References()
     pieces: tuple[int, int] | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     float32: tuple[str, ...] = ("vae",)
@@ -86,6 +103,8 @@ class Call:
         """Whether the request's field ``name`` does anything here."""
         if name == "first_frame":
             return bool(self.image) or self.fills
+        if name == "references":
+            return bool(self.references)
         if name == "modality":
             return self.has_audio and self.has_video
         if name == "audio_bitrate_kbps":

@@ -39,6 +39,10 @@ class Latents:
     video_BND: torch.Tensor
     audio_BND: torch.Tensor
 
+    def of(self, canvas: Canvas) -> Latents:
+        """Those of the clip itself, without what is shown beside it."""
+        return Latents(self.video_BND[:, : canvas.cells], self.audio_BND) if canvas.beside else self
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -65,9 +69,7 @@ class Passes:
 
     def __post_init__(self) -> None:
         transformer, canvas, device = self.model.transformer, self.canvas, self.model.device
-        self.video_coords = transformer.rope.prepare_video_coords(
-            1, canvas.frames, canvas.height, canvas.width, device, fps=canvas.frame_rate
-        )
+        self.video_coords = canvas.video_coords(transformer.rope, device)
         self.audio_coords = transformer.audio_rope.prepare_audio_coords(1, canvas.audio_frames, device)
 
     @torch.inference_mode()
@@ -160,7 +162,7 @@ def _velocity(rows: Sequence[_Row], **changes: Any) -> Both:
     call = dict(
         hidden_states=torch.cat([member.now.video_BND for member in members]).to(dtype),
         audio_hidden_states=torch.cat([member.now.audio_BND for member in members]).to(dtype),
-        **_heard([text for _, text in rows], dtype),
+        **_heard([text for _, text in rows], dtype, canvas),
         timestep=timestep,
         sigma=timestep,
         num_frames=canvas.frames,
@@ -189,8 +191,11 @@ def _clock(timestep_B: torch.Tensor, kept: Sequence[Kept | None]) -> torch.Tenso
     return timestep_B.unsqueeze(-1) * torch.cat([made if one is None else 1 - one.mask_BN for one in kept])
 
 
-def _heard(texts: Sequence[TextConditioning], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """A batch of texts as the transformer takes it; texts of unequal lengths are filled up with tokens that nobody heeds."""
+def _heard(texts: Sequence[TextConditioning], dtype: torch.dtype, canvas: Canvas) -> dict[str, torch.Tensor]:
+    """A batch of texts as the transformer takes it; texts of unequal lengths are filled up with tokens that nobody heeds.
+
+    What is shown beside a clip belongs to no time of it and heeds all texts alike.
+    """
     if all(text.attention is None for text in texts):
         video, audio, mask = (torch.cat([getattr(t, name) for t in texts]) for name in ("video_BSD", "audio_BSD", "mask_BS"))
         return _as_arguments(video, audio, mask, mask)
@@ -203,11 +208,12 @@ def _heard(texts: Sequence[TextConditioning], dtype: torch.dtype) -> dict[str, t
 
     def logits(text: TextConditioning, name: str, tokens: int, more: int) -> torch.Tensor:
         masked = _MASKED * (1 - text.mask_BS.to(dtype)).unsqueeze(1)
-        heeded = masked if text.attention is None else masked + getattr(text.attention, name).to(dtype)
-        return pad(heeded.expand(-1, tokens, -1), (0, more), value=_MASKED)
+        if text.attention is not None:
+            own = getattr(text.attention, name).to(dtype)
+            masked = masked + pad(own, (0, 0, 0, tokens - own.shape[1]))
+        return pad(masked.expand(-1, tokens, -1), (0, more), value=_MASKED)
 
-    attention = next(text.attention for text in texts if text.attention is not None)
-    lengths = {"video_BNS": attention.video_BNS.shape[1], "audio_BLS": attention.audio_BLS.shape[1]}
+    lengths = {"video_BNS": canvas.video_tokens, "audio_BLS": canvas.audio_frames}
     masks = [
         torch.cat([logits(text, name, tokens, more) for text, more in zip(texts, spare, strict=True)])
         for name, tokens in lengths.items()

@@ -25,7 +25,7 @@ from pipelines.contract import (
     ModelNotFound,
     Quantization,
 )
-from pipelines.family import INDEX, Call, families, told_by
+from pipelines.family import INDEX, Call, References, families, told_by
 from pipelines.optimize.plan import Offload, Record, Switch
 from pipelines.vocabulary import Unknown, Vocabulary
 
@@ -40,6 +40,10 @@ Asked = TypeVar("Asked", bound=ClipRequest)
 DISTILLED_SIGMAS = (1.0, 0.99375, 0.9875, 0.98125, 0.975, 0.909375, 0.725, 0.421875)
 # ... and its second stage, after the latent upsampler, on these.
 REFINE_SIGMAS = (0.909375, 0.725, 0.421875)
+
+
+# What its in-context LoRAs (IC-LoRAs) are shown: clips for poses, depths or edges, images for things.
+LTX2_REFERENCES = References(images=4, clips=4, need_lora=True)
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,8 @@ class ModelSpec:
     folder holds the net of that name, which makes latents twice as wide and high. ``held_as`` says how its files themselves are
     quantized; ``None`` is not at all. ``transformer`` is a single file that takes the place of the source's; empty is none.
     ``call`` is how diffusers' own pipeline runs it; ``None`` is the studio's loop. ``sizes`` are the only heights and widths of
-    its clips; empty is any on the grid. ``kernels`` and ``compile`` say how its blocks run, ``offload`` where they are
-    while they do not.
+    its clips; empty is any on the grid. ``in_context`` are references that the studio's loop shows it. ``kernels`` and
+    ``compile`` say how its blocks run, ``offload`` where they are while they do not.
     """
 
     id: str
@@ -116,6 +120,7 @@ class ModelSpec:
     transformer: str = ""
     call: Call | None = None
     sizes: tuple[tuple[int, int], ...] = ()
+    in_context: References = References()
     kernels: Switch = Switch.OFF
     compile: bool = False
     offload: Offload = Offload.NONE
@@ -128,6 +133,8 @@ class ModelSpec:
             return len(self.stages) > 1
         if name == "lyrics":
             return self.call is not None and self.call.takes(name)
+        if name == "references":
+            return bool(self.references)
         if name in ("stg_scale", "audio_stg_scale"):
             return bool(self.stg_blocks)
         return self.call is None or self.call.takes(name)
@@ -148,16 +155,22 @@ class ModelSpec:
         return self.call is None or self.call.fills
 
     @property
+    def references(self) -> References:
+        """What it can be shown beside the words."""
+        return self.in_context if self.call is None else self.call.references
+
+    @property
     def longest_s(self) -> float:
         """Seconds of the longest clip at its own frame rate."""
         return self.nearest_num_frames(self.max_frames) / self.defaults.frame_rate
 
     @property
     def begins_with(self) -> tuple[str, ...]:
-        """What a clip can begin with: words alone, a first frame."""
+        """What a clip can begin with: words alone, a first frame, references."""
         if self.call is None:
             return ("words", "first_frame")
-        return (*(["words"] if self.call.text else []), *(["first_frame"] if self.call.takes("first_frame") else []))
+        words = "references" if self.references.are_needed else "words"
+        return (*([words] if self.call.text else []), *(["first_frame"] if self.call.takes("first_frame") else []))
 
     @property
     def upscale_factors(self) -> tuple[int, ...]:
@@ -219,6 +232,7 @@ def _ltx2(model_id: str, title: str, description: str, **changes: Any) -> ModelS
         defaults=Defaults(height=512, width=768, num_frames=121, frame_rate=24.0),
         dtype="bfloat16",
         stg_blocks=(28,),
+        in_context=LTX2_REFERENCES,
         download_bytes=90_000_000_000,
         memory_bytes=68_000_000_000,
     )
@@ -273,6 +287,7 @@ def pocket_in(folder: Path) -> ModelSpec:
         max_side=512,
         max_frames=121,
         image_crf=0,
+        in_context=References(),  # it has never seen any
         mel_scale=(-6.5, 3.0),
         sha256=json.loads((folder / "sha256.json").read_text()),
         upscaler=str(POCKET_UPSCALER_FOLDER) if (POCKET_UPSCALER_FOLDER / "config.json").is_file() else "",
@@ -331,6 +346,7 @@ def spec_from_folder(model_id: str, folder: Path, **changes: Any) -> ModelSpec:
         upscaler=str(folder / "upscaler") if (folder / "upscaler" / "config.json").is_file() else "",
         sha256=manifest,
         held_as=record,
+        in_context=LTX2_REFERENCES,
     )
     return replace(spec, **changes)
 

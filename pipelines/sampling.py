@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from diffusers.pipelines.ltx2.pipeline_ltx2 import calculate_shift
 from diffusers.utils.torch_utils import randn_tensor
+from torch.nn.functional import pad
 
 from pipelines.conditioning import Given, Kept
 from pipelines.guidance import Branch, Guidance, Guide
@@ -37,14 +38,14 @@ class DenoiseStep:
 
 
 def noise(model: LTX2Model, canvas: Canvas, seed: int) -> Latents:
-    """Gaussian latents of ``seed``, drawn on the CPU so that every device starts from the same ones."""
+    """Gaussian latents of ``seed``, drawn on the CPU so that every device starts from the same ones; zeros for what is beside."""
     generator = torch.Generator().manual_seed(seed)
     bins = model.audio_vae.config.mel_bins // model.audio_vae.mel_compression_ratio
     video_shape = (1, model.transformer.config.in_channels, canvas.frames, canvas.height, canvas.width)
     audio_shape = (1, model.audio_vae.config.latent_channels, canvas.audio_frames, bins)
     video = randn_tensor(video_shape, generator=generator, device=model.device, dtype=torch.float32)
     audio = randn_tensor(audio_shape, generator=generator, device=model.device, dtype=torch.float32)
-    return Latents(pack_video(video), pack_audio(audio))
+    return Latents(pad(pack_video(video), (0, 0, 0, canvas.video_tokens - canvas.cells)), pack_audio(audio))
 
 
 def schedule(model: LTX2Model, video_tokens: int, *, steps: int, sigmas: Sequence[float] | None) -> Any:
@@ -155,8 +156,8 @@ def begun(scheduler: Any, noise: Latents, given: Given, change: float) -> tuple[
 class Course:
     """How one clip is denoised: from ``start``, which stands at the noise of step ``begin``, to clean packed latents.
 
-    Without a ``tolerance`` for foretold predictions equal to ``LTX2Pipeline`` and, with a first frame, to
-    ``LTX2ImageToVideoPipeline`` on the same weights.
+    Without a ``tolerance`` for foretold predictions equal to ``LTX2Pipeline``, with a first frame to
+    ``LTX2ImageToVideoPipeline`` and with references to ``LTX2InContextPipeline`` on the same weights.
     """
 
     passes: Passes
@@ -180,8 +181,8 @@ class Course:
                 _keep(steering.video, _advance(scheduler, index, now.video_BND, clean.video_BND)),
                 _keep(steering.audio, _advance(audio_scheduler, index, now.audio_BND, clean.audio_BND)),
             )
-            yield DenoiseStep(index - begin + 1, total, clean, predictor.evaluations)
-        return now
+            yield DenoiseStep(index - begin + 1, total, clean.of(self.passes.canvas), predictor.evaluations)
+        return now.of(self.passes.canvas)
 
 
 def denoise(course: Course) -> Generator[DenoiseStep, None, Latents]:

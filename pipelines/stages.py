@@ -13,6 +13,7 @@ from pipelines.nodes.edit_media import Stream
 from pipelines.nodes.encode_frame import EncodeFrame
 from pipelines.nodes.encode_prompt import EncodePrompt
 from pipelines.nodes.encode_timeline import encoder_of
+from pipelines.nodes.give_references import GiveReferences
 from pipelines.nodes.upsample_latents import UpsampleLatents
 
 
@@ -31,6 +32,7 @@ def call_for(request: ClipRequest, call: Call, weights: str) -> DiffusersCall:
         seed=request.seed,
         first_frame=getattr(request, "first_frame", None),
         fills=call.fills,
+        references=getattr(request, "references", ()),
         **shape_in(request),
     )
 
@@ -89,12 +91,18 @@ def _stage(request: GenerationRequest, weights: str, settings: dict[str, Any], n
         graph["encode_negative"] = EncodePrompt(**model, text=request.negative_prompt)
     if request.first_frame:
         graph[f"encode_frame{name}"] = EncodeFrame(**model, **shape, reference=request.first_frame)
+    given = Wire(node=f"encode_frame{name}") if request.first_frame else None
+    if request.references and "start" not in changes:  # a second stage has it all from the first
+        graph[f"show{name}"] = GiveReferences(
+            **model, **shape, references=request.references, loras=tuple(use.lora for use in request.loras), given=given
+        )
+        given = Wire(node=f"show{name}")
     graph[f"denoise{name}"] = Denoise(
         **asked | settings | changes,
         weights=weights,
         positive=Wire(node=f"encode{name}"),
         negative=Wire(node="encode_negative") if guided else None,
-        given=Wire(node=f"encode_frame{name}") if request.first_frame else None,
+        given=given,
         previews=request.modality != Modality.AUDIO,
     )
     return graph

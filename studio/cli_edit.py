@@ -92,8 +92,8 @@ def _make(source: Path, out: Path | None, quiet: bool, edit: dict[str, Any], set
         os.environ.setdefault(name, value)
     sources: dict[str, Path] = {}
     with tempfile.TemporaryDirectory(prefix="studio-edit-") as folder:
-        made_with, _ = read_request(_file(source, "source"))
-        asked = {"source": _named(source, sources), "edit": _stored(edit, sources, Path(folder), studio), **settings}
+        made_with, _ = read_request(clip_file(source, "source"))
+        asked = {"source": named_clip(source, sources), "edit": _stored(edit, sources, Path(folder), studio), **settings}
         catalogue = ModelCatalogue.with_folders(studio.models)
         request = edit_request(asked, made_with, catalogue)
         path = _target(out, source, str(edit["kind"]))
@@ -101,7 +101,8 @@ def _make(source: Path, out: Path | None, quiet: bool, edit: dict[str, Any], set
             return run_once(studio, request, on_event, path=path, media_dir=Path(folder), sources=sources)
 
 
-def _file(path: Path, field: str) -> Path:
+def clip_file(path: Path, field: str) -> Path:
+    """``path``, which has to be there."""
     if not path.is_file():
         raise InvalidRequest(
             f"{field} {str(path)[:200]} does not exist; give the path of an MP4 that a studio wrote.", field=field
@@ -109,7 +110,7 @@ def _file(path: Path, field: str) -> Path:
     return path
 
 
-def _named(path: Path, sources: dict[str, Path]) -> str:
+def named_clip(path: Path, sources: dict[str, Path]) -> str:
     """A reference for a clip file of this run."""
     reference = f"clip:{uuid.uuid5(uuid.NAMESPACE_URL, str(path.absolute())).hex}"
     sources[reference] = path.absolute()
@@ -122,7 +123,7 @@ def _stored(edit: dict[str, Any], sources: dict[str, Path], folder: Path, settin
 
     fields = dict(edit)
     if "other" in fields:
-        fields["other"] = _named(_file(Path(fields["other"]), "other"), sources)
+        fields["other"] = named_clip(clip_file(Path(fields["other"]), "other"), sources)
     for name in ("mask", "end_mask"):
         if name in fields:
             fields[name] = stored_image(fields[name], folder, settings, field=name)

@@ -19,7 +19,7 @@ from pipelines.edits import IMAGE_REFERENCE
 from pipelines.vocabulary import Unknown
 from studio.terminal import answer, failures, settings_with
 
-_NOT_OPTIONS = ("kind", "prompt", "loras")
+_NOT_OPTIONS = ("kind", "prompt", "loras", "references")
 _NAMED = 5
 # The libraries that load a model paint bars and warnings of their own; the worker process inherits this.
 QUIET = {
@@ -58,6 +58,12 @@ def command() -> Callable[..., None]:
             keyword,
             annotation=list[str] | None,
             default=typer.Option(None, "--lora", help="A LoRA as LORA or LORA:WEIGHT, a file or a kept one; may be repeated."),
+        ),
+        inspect.Parameter(
+            "reference",
+            keyword,
+            annotation=list[str] | None,
+            default=typer.Option(None, "--reference", help="An image or a clip that the model is shown; may be repeated."),
         ),
         inspect.Parameter(
             "forecast",
@@ -118,12 +124,15 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     given |= noise_levels(given)
-    frame, lora = given.pop("first_frame", None), given.pop("lora", None)
+    frame, lora, shown = (given.pop(name, None) for name in ("first_frame", "lora", "reference"))
     with tempfile.TemporaryDirectory(prefix="studio-frame-") as folder:
         # Everything else is judged before the image is read, and the whole request before a process starts.
         parse_generation({"prompt": prompt, **given})
         if frame is not None:
             given["first_frame"] = stored_image(frame, Path(folder), settings, field="first_frame")
+        clips: dict[str, Path] = {}
+        if shown:
+            given["references"] = [_reference(each, clips, Path(folder), settings) for each in shown]
         stack = Stack([], {}, ())
         if lora:
             stack = stack_of(lora, given.get("model") or GenerationRequest.model_fields["model"].default)
@@ -139,8 +148,21 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
             typer.echo(f"{request.model} does not know {_named(unknown)}.{other}", err=True)
         media_dir = settings.media_dir if frame is not None and IMAGE_REFERENCE.fullmatch(frame) else Path(folder)
         with progress(quiet) as on_event:
-            made = run_once(settings, request, on_event, path=path, media_dir=media_dir, sources=stack.sources)
-            return made, unknown
+            sources = {**stack.sources, **clips}
+            return run_once(settings, request, on_event, path=path, media_dir=media_dir, sources=sources), unknown
+
+
+def _reference(given: str, clips: dict[str, Path], folder: Path, settings: Any) -> str:
+    """The reference of an image file, stored in ``folder``, or of a studio's clip, which is added to ``clips``."""
+    from pipelines.clip_io import read_request
+    from studio.cli_edit import clip_file, named_clip
+
+    if not given.lower().endswith(".mp4"):
+        if IMAGE_REFERENCE.fullmatch(given):
+            raise InvalidRequest("reference is an image of the library; give its file.", field="references")
+        return stored_image(given, folder, settings, field="references")
+    read_request(clip_file(Path(given), "references"))
+    return named_clip(Path(given), clips)
 
 
 def _named(unknown: Sequence[Unknown]) -> str:
@@ -176,7 +198,7 @@ def stored_image(given: str, folder: Path, settings: Any, *, field: str) -> str:
     if not path.is_file():
         raise InvalidRequest(f"{field} {given[:200]} does not exist; give the path of a PNG, JPEG or WebP file.", field=field)
     with path.open("rb") as stream:
-        return store_image(stream.read(settings.max_upload_bytes + 1), folder, settings.max_upload_bytes)
+        return store_image(stream.read(settings.max_upload_bytes + 1), folder, settings.max_upload_bytes, field)
 
 
 def _target(out: Path | None, request: GenerationRequest) -> Path:

@@ -44,10 +44,14 @@ def holes_of(layout: Layout, plan: EditPlan, group: int) -> Holes:
     return Holes(frames, mask)
 
 
-def begun_with(picture: np.ndarray, num_frames: int) -> Holes:
-    """A clip whose first frame is ``picture`` ``[H, W, 3]``."""
-    frames = np.full((num_frames, *picture.shape), _GREY, np.uint8)
-    frames[0] = picture
-    mask = np.ones(frames.shape[:3], bool)
-    mask[0] = False
+def begun_with(shape: tuple[int, int, int], picture: np.ndarray | None, followed: np.ndarray | None = None) -> Holes:
+    """A clip of ``shape`` ``[T, H, W]``, all of it new but for its first frame, where that is ``picture`` ``[H, W, 3]``.
+
+    Frames that are ``followed`` ``[F, H, W, 3]`` lie where something new comes: poses, depths, edges, whatever the model reads.
+    """
+    frames, mask = np.full((*shape, 3), _GREY, np.uint8), np.ones(shape, bool)
+    if followed is not None:
+        frames[: len(followed)] = followed
+    if picture is not None:
+        frames[0], mask[0] = picture, False
     return Holes(frames, mask)

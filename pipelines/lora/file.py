@@ -24,6 +24,7 @@ _LARGEST_FILE = 4 * 1024**3
 _LARGEST_RANK = 1024
 _LIMITS = Limits(8 * 1024**2, frozenset({"F64", "F32", "F16", "BF16"}))
 _AT_ONCE = 4 * 1024**2
+_SCALE_KEY, _LARGEST_SCALE = "reference_downscale_factor", 8
 _TRIGGER_KEYS = ("trigger_words", "modelspec.trigger_phrase", "ss_trigger_words")
 
 
@@ -76,6 +77,18 @@ def check_layers(path: Path, modules: Mapping[str, tuple[int, int]]) -> None:
     """As ``read_lora``, by the header alone: the numbers are not looked at."""
     with _refusing(path):
         _layers(_header(path)[0], modules, path)
+
+
+def reference_scale(path: Path) -> int:
+    """How many times smaller than the clip the references were that the LoRA was trained with; 1 where it does not say.
+
+    Source: Lightricks' IC-LoRAs, which say so in their metadata.
+    """
+    with _refusing(path):
+        told = _header(path)[1].get(_SCALE_KEY, "1")
+        if not told.isdecimal() or not 1 <= int(told) <= _LARGEST_SCALE:
+            raise Damaged(f"its {_SCALE_KEY} is {shown(told)}")
+        return int(told)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from pipelines.registry import ModelSpec
 _log = logging.getLogger(__name__)
 _AS_IT_IS = Plan()
 _TEXT = ("text_encoder", "text_encoder_2")
-_NETWORKS = ("transformer", "transformer_2")
+_NETWORKS = ("transformer", "transformer_2", "transformer_ref")
 _READ_APART = (*_TEXT, "image_encoder")
 """Parts by transformers, which tells what their files lack to those who ask."""
 _ROOM = 0.85

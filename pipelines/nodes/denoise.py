@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import Field
@@ -90,10 +90,11 @@ class Denoise(Node):
         from pipelines.passes import Steering
         from pipelines.sampling import begun, noise, schedule
 
+        given = inputs.get("given") or Given()
         canvas = Canvas.of(model, height=self.height, width=self.width, num_frames=self.num_frames, frame_rate=self.frame_rate)
+        canvas = replace(canvas, beside=given.beside)
         start = noise(model, canvas, self.seed)
         scheduler = schedule(model, start.video_BND.shape[1], steps=self.num_inference_steps, sigmas=self.sigmas)
-        given = inputs.get("given") or Given()
         guidance = self._guidance(model.spec.stg_blocks)
         steering = Steering(inputs["positive"], inputs.get("negative"), given.video, given.audio, guidance)
         begin, start = begun(scheduler, start, inputs.get("start") or given, self.change)

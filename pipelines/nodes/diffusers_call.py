@@ -35,6 +35,8 @@ class DiffusersCall(Node):
     layout: Wire | None = None
     plan: EditPlan | None = None
     """Of an edit: the clip whose window is filled, and what of it is imagined."""
+    references: tuple[str, ...] = ()
+    """What the pipeline is shown: images of things; one that fills also a clip that it follows."""
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns a ``Media``; yields a step at a time, so that closing cancels within one."""
@@ -49,9 +51,13 @@ class DiffusersCall(Node):
         check_texts(model, self.arguments)
         pipeline = model.pipeline_for(image=self.first_frame is not None)
         arguments = adjusted(pipeline, self.arguments)
-        if self.first_frame is not None:
-            picture = self._picture(context, self.first_frame)
-            arguments |= self._begun(picture) if self.fills else {"image": picture}
+        picture = None if self.first_frame is None else self._picture(context, self.first_frame)
+        if self.fills and (picture is not None or self.references):
+            arguments |= self._begun(context, picture)
+        elif picture is not None:
+            arguments |= {"image": picture}
+        elif self.references:
+            arguments |= {"reference_images": self._things(context)}
         elif self.plan is not None:
             arguments |= _filled(holes_of(inputs["layout"], self.plan, model.spec.frame_multiple))
         arguments |= {"generator": torch.Generator("cpu").manual_seed(self.seed), "output_type": "np"}
@@ -79,12 +85,28 @@ class DiffusersCall(Node):
         except OSError as error:
             raise InvalidRequest(f"first_frame cannot be read ({error}); upload the image again.", field="first_frame") from error
 
-    def _begun(self, picture: Any) -> dict[str, Any]:
+    def _begun(self, context: Context, picture: Any) -> dict[str, Any]:
+        """A clip that begins with ``picture``, if there is one, follows a clip and shows the things of its references."""
         import numpy as np
 
         from pipelines.editing.holes import begun_with
+        from pipelines.showing import covered, frames_of
 
-        return _filled(begun_with(np.asarray(picture), self.num_frames))
+        followed = [
+            covered(frames_of(context.source_path(each), self.num_frames, self.frame_rate), self.height, self.width)
+            for each in self.references
+            if each.startswith("clip:")
+        ]
+        things = self._things(context)
+        shape = self.num_frames, self.height, self.width
+        holes = begun_with(shape, None if picture is None else np.asarray(picture), *followed)
+        return _filled(holes) | ({"reference_images": things} if things else {})
+
+    def _things(self, context: Context) -> list[Any]:
+        """The images among the references."""
+        from pipelines.showing import picture_of
+
+        return [picture_of(context.media_path(each)) for each in self.references if not each.startswith("clip:")]
 
     def _media(self, output: Any, model: Any) -> Any:
         """Frames ``[F, H, W, 3]`` uint8 and sound, where the pipeline makes them. Raises ``InvalidRequest`` for another shape."""

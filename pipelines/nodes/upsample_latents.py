@@ -34,4 +34,5 @@ class UpsampleLatents(Node):
         made = inputs["latents"]
         video = upsample(model, load_latent_upsampler(model), made.video_BND, canvas)
         yield Progress("upsample latents", 1, 1)
-        return Given(*(Kept(tokens, torch.zeros_like(tokens[..., 0])) for tokens in (video, made.audio_BND)))
+        nothing = [Kept(tokens, torch.zeros_like(tokens[..., 0])) for tokens in (video, made.audio_BND)]
+        return Given(video=nothing[0], audio=nothing[1])

@@ -37,7 +37,8 @@ def kind_of(request: AnyRequest) -> Kind | None:
     if any((use.start, use.end) != (0.0, 1.0) for use in request.loras):
         return None
     shape = request.height, request.width, request.num_frames, request.frame_rate
-    return request.model, request.quantization, *shape, request.num_inference_steps, request.sigmas, request.loras
+    shown = request.loras, request.references
+    return request.model, request.quantization, *shape, request.num_inference_steps, request.sigmas, *shown
 
 
 def most_by_tokens(spec: ModelSpec, request: GenerationRequest) -> int:

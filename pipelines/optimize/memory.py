@@ -87,6 +87,8 @@ class Work:
     quantization: Quantization = Quantization.NONE
     denoisings: int = 1
     """Stages of denoising: two with the latent upsampler between them."""
+    references: int = 0
+    """Clips that are shown beside it, each counted as large as it."""
 
     @classmethod
     def of(cls, request: GenerationRequest) -> Work:
@@ -96,7 +98,7 @@ class Work:
         return cls(
             request.height, request.width, request.num_frames, request.duration_s, request.upscale or 1, 1 + guided,
             request.modality != Modality.AUDIO, request.modality != Modality.VIDEO, request.quantization or Quantization.NONE,
-            request.stages,
+            request.stages, len(request.clips()),
         )  # fmt: skip
 
     @property
@@ -312,7 +314,7 @@ def _quantities(stage: str, work: Work, widths: Widths) -> list[tuple[float, flo
             return [(8.0 * MIB, 1)]
         case "denoise":
             # In a block: the state, its norm, queries, keys, values, their rotation; or the feed-forward's fourfold width twice.
-            video = float(work.branches * cells * widths.video_width * element)
+            video = float(work.branches * (1 + work.references) * cells * widths.video_width * element)
             audio = work.branches * work.duration_s * widths.audio_latents_per_s * widths.audio_width * element
             return [(16.0 * MIB, 1), (video, 14), (audio, 14), (glimpse * features, 6)]
         case "upsample latents":

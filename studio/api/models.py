@@ -68,7 +68,9 @@ class ModelCard(BaseModel):
     edits: bool
     """Whether it makes parts of a clip anew that fit the rest."""
     begins_with: tuple[str, ...]
-    """What a clip can begin with: ``words``, ``first_frame``."""
+    """What a clip can begin with: ``words``, ``first_frame``, ``references``."""
+    references: dict[str, int | bool]
+    """How many ``images`` and ``clips`` it can be shown at the most, whether that takes a LoRA, and whether there must be any."""
     has_vocabulary: bool
     """Whether it knows certain words only: ``/models/{id}/words`` lists them."""
     download_bytes: int
@@ -79,8 +81,8 @@ class ModelCard(BaseModel):
 
 def card(spec: ModelSpec) -> ModelCard:
     """What people may know about ``spec``; where its files lie stays inside."""
-    plain = {name: getattr(spec, name) for name in ModelCard.model_fields if name != "defaults"}
-    return ModelCard(**plain, defaults=asdict(spec.defaults))
+    plain = {name: getattr(spec, name) for name in ModelCard.model_fields if name not in ("defaults", "references")}
+    return ModelCard(**plain, defaults=asdict(spec.defaults), references=asdict(spec.references))
 
 
 def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:

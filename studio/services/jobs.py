@@ -177,14 +177,17 @@ class JobService:
             raise NotAllowed("priority cannot be raised on a shared studio: leave it at 0.", field="priority")
 
     def _check_media(self, owner: str, request: AnyRequest) -> None:
-        field = "first_frame" if isinstance(request, GenerationRequest) else "edit"
+        is_new = isinstance(request, GenerationRequest)
         if request.clips():
+            field, what = ("references", "references has a clip that") if is_new else ("source", "source")
             with self._database.read() as connection:
                 gone = [name for name in request.clips() if clips.get(connection, owner, name.removeprefix("clip:")) is None]
             if gone:
-                raise InvalidRequest("source is no longer in your library: choose another clip.", field="source")
+                raise InvalidRequest(f"{what} is no longer in your library: choose another clip.", field=field)
         self._check_loras(owner, request)
         for reference in request.images():
+            is_first = isinstance(request, GenerationRequest) and reference == request.first_frame
+            field = "first_frame" if is_first else "references" if is_new else "edit"
             try:
                 self._media.path(owner, reference)
             except NotFound:

@@ -163,7 +163,8 @@ class LibraryService:
         text = request.model_dump_json()
         for reference in request.images():
             if reference not in images:
-                what = "the first frame" if isinstance(request, GenerationRequest) else "an image"
+                is_first = isinstance(request, GenerationRequest) and reference == request.first_frame
+                what = "the first frame" if is_first else "an image"
                 raise InvalidRequest(f"{path.name} lacks {what} that it was made from: choose another clip.", field="file")
             text = text.replace(reference, self._media.add_image(owner, images[reference]))
         return stored_request(text)

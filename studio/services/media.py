@@ -21,6 +21,8 @@ from studio.storage.database import Database
 _MAX_PIXELS = 50_000_000
 # No model here makes larger pictures, and the image travels inside every clip that starts from it.
 _MAX_SIDE = 2048
+_FIELD = "first_frame"
+"""What most images are for."""
 
 
 class MediaService:
@@ -49,9 +51,9 @@ class MediaService:
         return path
 
 
-def store_image(content: bytes, media_dir: Path, max_upload_bytes: int) -> str:
+def store_image(content: bytes, media_dir: Path, max_upload_bytes: int, field: str = _FIELD) -> str:
     """Store an image that belongs to nobody, for a run without a studio; otherwise as ``MediaService.add_image``."""
-    return _store(clean_image(content, max_upload_bytes), media_dir)[0]
+    return _store(clean_image(content, max_upload_bytes, field), media_dir)[0]
 
 
 def media_path(media_dir: Path, reference: str) -> Path:
@@ -59,34 +61,37 @@ def media_path(media_dir: Path, reference: str) -> Path:
     return media_dir / f"{reference.removeprefix('sha256:')}.png"
 
 
-def clean_image(content: bytes, max_upload_bytes: int) -> Image.Image:
-    """The picture in ``content`` as upright RGB, at most 2048 pixels a side. Raises ``TooLarge`` or ``InvalidRequest``."""
+def clean_image(content: bytes, max_upload_bytes: int, field: str = _FIELD) -> Image.Image:
+    """The picture in ``content`` as upright RGB, at most 2048 pixels a side. Raises ``TooLarge`` or ``InvalidRequest``.
+
+    ``field`` is what it is for.
+    """
     if len(content) > max_upload_bytes:
         raise TooLarge(
-            f"first_frame is {len(content) / 1e6:.1f} MB; the limit is {max_upload_bytes / 1e6:.1f} MB: use a smaller image.",
-            field="first_frame",
+            f"{field} is {len(content) / 1e6:.1f} MB; the limit is {max_upload_bytes / 1e6:.1f} MB: use a smaller image.",
+            field=field,
         )
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP")) as image:
             if image.width * image.height > _MAX_PIXELS:
-                raise _too_many_pixels(f"{image.width}x{image.height} pixels")
+                raise _too_many_pixels(f"{image.width}x{image.height} pixels", field)
             image.draft("RGB", (_MAX_SIDE, _MAX_SIDE))
             return _flat(_upright(image))
     except Image.DecompressionBombError:
-        raise _too_many_pixels("enormous") from None
+        raise _too_many_pixels("enormous", field) from None
     except UnidentifiedImageError:
         raise InvalidRequest(
-            "first_frame is not a PNG, JPEG or WebP image: save it as one of these and upload it again.", field="first_frame"
+            f"{field} is not a PNG, JPEG or WebP image: save it as one of these and upload it again.", field=field
         ) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InvalidRequest(
-            f"first_frame cannot be read, the image is damaged or cut short ({error}): upload it again.", field="first_frame"
+            f"{field} cannot be read, the image is damaged or cut short ({error}): upload it again.", field=field
         ) from None
 
 
-def _too_many_pixels(size: str) -> TooLarge:
+def _too_many_pixels(size: str, field: str) -> TooLarge:
     limit = f"{_MAX_PIXELS / 1e6:.0f} megapixels"
-    return TooLarge(f"first_frame is {size}; the limit is {limit}: scale it down.", field="first_frame")
+    return TooLarge(f"{field} is {size}; the limit is {limit}: scale it down.", field=field)
 
 
 def _upright(image: Image.Image) -> Image.Image:

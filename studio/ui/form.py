@@ -14,7 +14,19 @@ Values = dict[str, Any]
 
 ADVANCED = advanced_fields()
 NAMES = (
-    *("prompt", "original_prompt", "loras", "modality", "model", "size", "duration", "seed", "seed_lock", "first_frame"),
+    *(
+        "prompt",
+        "original_prompt",
+        "loras",
+        "modality",
+        "model",
+        "size",
+        "duration",
+        "seed",
+        "seed_lock",
+        "first_frame",
+        "references",
+    ),
     *ADVANCED,
 )
 """Everything that the form holds, in the order in which handlers take and give it."""
@@ -60,6 +72,7 @@ def body_of(values: Values, catalogue: ModelCatalogue) -> dict[str, Any]:
         "model": spec.id,
         "modality": _only(spec) or values["modality"],
         "first_frame": values["first_frame"] or None if spec.takes("first_frame") else None,
+        "references": values["references"] or [] if spec.takes("references") else [],
         "height": height,
         "width": width,
         "seed": values["seed"] if values["seed_lock"] else None,
@@ -123,6 +136,7 @@ def _values(request: ClipRequest) -> Values:
         "seed": request.seed,
         "seed_lock": request.seed is not None,
         "first_frame": request.first_frame if isinstance(request, GenerationRequest) else None,
+        "references": [*request.references] if isinstance(request, GenerationRequest) else [],
     }
     return values | {name: shown(name, getattr(request, name)) for name in ADVANCED}
 

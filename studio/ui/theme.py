@@ -24,6 +24,7 @@ SCRIPTS = (
     "styles.js",
     "card.js",
     "menu.js",
+    "references.js",
     "enlarge.js",
     "live.js",
     "compare.js",

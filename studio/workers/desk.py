@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
-from pipelines.contract import AnyRequest, Clip, Metric, Preview, Progress, stored_request
+from pipelines.contract import AnyRequest, Clip, EditRequest, Metric, Preview, Progress, stored_request
 from pipelines.lora.catalogue import shipped
 from pipelines.optimize.batching import kind_of
 from studio.services.board import Board
@@ -220,7 +220,7 @@ class Desk:
             clip=clip.model_dump_json(exclude={"path"}),
             created_at=now(),
             deleted_at=None,
-            source=next(iter(clip.request.clips()), "").removeprefix("clip:") or None,
+            source=clip.request.source.removeprefix("clip:") if isinstance(clip.request, EditRequest) else None,
         )
 
     def fail(self, lease: Lease, fault: Fault) -> None:

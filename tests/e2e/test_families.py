@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from pipelines.models.stableaudio3 import twin as stable_audio
@@ -87,6 +89,49 @@ def test_another_model_makes_a_retake(browser: Browser, foreign: Server) -> None
     take = make_take(person)
     assert take["request"]["model"] == "tiny-vace" and take["has_video"] and take["has_audio"]
     assert take["num_frames"] == filmed["num_frames"]
+    person.leave()
+
+
+def test_images_and_clips_are_shown_to_a_model_that_takes_them(browser: Browser, foreign: Server, tmp_path: Path) -> None:
+    person = Visitor(browser, foreign.url)
+    page = person.page
+    filmed = person.make_clip("a red ball bounces on grass")
+    field = page.locator("#field-references")
+    expect(field).to_be_hidden()
+    page.get_by_role("tab", name="Models").click()
+    page.locator(".model[data-model=tiny-vace]").get_by_role("button", name="Use tiny-vace").click()
+    expect(field).to_contain_text("a clip that the new one follows")
+    page.locator("#field-size input").fill("96 x 64")
+    page.locator("#field-size input").blur()
+    page.locator("#field-duration input[type=range]").fill("0.5625")
+    person.set_steps(2)
+    (tmp_path / "text.png").write_text("no picture")
+    field.locator("input[type=file]").set_input_files(tmp_path / "text.png")
+    expect(field.locator(".complaint")).to_contain_text("references is not a PNG, JPEG or WebP image")
+    Image.new("RGB", (80, 60), (200, 40, 40)).save(tmp_path / "thing.png")
+    field.locator("input[type=file]").set_input_files(tmp_path / "thing.png")
+    expect(field.locator(".reference[data-kind=image] img")).to_have_count(1)
+    adding = field.get_by_role("button", name="Add a reference")
+    adding.click()
+    expect(field.get_by_role("menuitem").first).to_contain_text("An image")
+    field.locator(f"[data-format='{filmed['id']}']").click()
+    expect(field.locator(".reference[data-kind=clip] img")).to_have_count(1)
+    adding.click()
+    expect(field.locator(f"[data-format='{filmed['id']}']")).to_have_count(0)
+    page.keyboard.press("Escape")
+    assert not person.overflows() and page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    page.reload()
+    expect(field.locator(".reference")).to_have_count(2)
+    job = person.generate()
+    assert [each.partition(":")[0] for each in job["request"]["references"]] == ["sha256", "clip"]
+    while job["state"] in ("queued", "running"):
+        page.wait_for_timeout(300)
+        job = person.api(f"/jobs/{job['id']}")
+    assert job["state"] == "done", job["error"]
+    assert person.api(f"/clips/{job['result']['id']}/family")["ancestors"] == [], "it follows the other and was not made from it"
+    field.get_by_role("button", name="Remove reference 1").click()
+    expect(field.locator(".reference")).to_have_count(1)
+    expect(field.locator(".reference")).to_have_attribute("data-kind", "clip")
     person.leave()
 
 

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from diffusers import LTX2ImageToVideoPipeline
+from diffusers.pipelines.ltx2.pipeline_ltx2_ic_lora import LTX2InContextPipeline, LTX2ReferenceCondition
 from PIL import Image
 
-from benchmarks.equality import GATE, GUIDANCES, Case, difference, ours, theirs, without_stg
+from benchmarks.equality import GATE, GUIDANCES, SEED, Case, difference, ours, theirs, without_stg
 from pipelines.guidance import Guidance
 from pipelines.models.ltx2 import twin
 from pipelines.models.ltx2.latents import Canvas
+from pipelines.passes import Latents
 from pipelines.registry import DISTILLED_SIGMAS
 from pipelines.sampling import noise, schedule
 
@@ -30,6 +32,29 @@ def test_first_frame_equals_diffusers(guidance):
     image_pipeline = LTX2ImageToVideoPipeline(**case.pipeline.components)
     image_pipeline.set_progress_bar_config(disable=True)
     assert difference(ours(case, image=image), theirs(case, image_pipeline, image=image, image_crf=33)) <= GATE
+
+
+@pytest.mark.parametrize(("guidance", "scale"), [("unguided", 1), ("all guidances", 2)])
+def test_references_equal_diffusers(guidance, scale):
+    """One clip shorter than the one that is made, and one picture; at half the size they lie over the whole clip all the same."""
+    size = dict(height=64, width=128, num_frames=17, frame_rate=24.0)
+    case = Case(twin.build("2.3"), True, GUIDANCES[guidance], size)
+    chance = np.random.default_rng(5)
+    shown = [chance.integers(0, 255, (frames, 64 // scale, 128 // scale, 3), np.uint8) for frames in (9, 1)]
+    model, generator = case.model(), torch.Generator().manual_seed(SEED)
+    canvas = Canvas.of(model, **size)
+    beside = (2 + 1) * (64 // scale // 32) * (128 // scale // 32)
+    # Diffusers draws packed noise, for the references too, which it then throws away.
+    video = torch.randn(1, canvas.cells + beside, model.transformer.config.in_channels, generator=generator)
+    audio = torch.randn(1, canvas.audio_frames, model.transformer.config.audio_in_channels, generator=generator)
+    parts = {name: part for name, part in case.pipeline.components.items() if name != "duration_head"}
+    in_context = LTX2InContextPipeline(**parts)
+    in_context.set_progress_bar_config(disable=True)
+    conditions = [LTX2ReferenceCondition([Image.fromarray(frame) for frame in frames], 1.0) for frames in shown]
+    expected = theirs(case, in_context, reference_conditions=conditions, reference_downscale_factor=scale)
+    assert difference(ours(case, shown=shown, scale=scale, start=Latents(video, audio)), expected) <= GATE
+    other = ours(case, shown=[255 - shown[0], shown[1]], scale=scale, start=Latents(video, audio))
+    assert difference(other, expected) > GATE, "what is shown matters"
 
 
 def test_distilled_schedule_is_visited_as_given():

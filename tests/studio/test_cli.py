@@ -118,6 +118,24 @@ def test_generate_from_a_first_frame(run: Run, tmp_path: Path) -> None:
     assert only_object(done.stdout)["request"]["first_frame"].startswith("sha256:")
 
 
+def test_generate_from_references(run: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    from PIL import Image
+
+    from pipelines.models.wan import twin
+
+    folder = tmp_path_factory.mktemp("models") / "vace"
+    twin.build("vace").save_pretrained(folder)
+    Image.new("RGB", (90, 90), (200, 10, 10)).save(tmp_path / "thing.png")
+    run("generate", "a red ball", "--num-inference-steps", "1", "--out", "guide.mp4")
+    shape = ("--height", "64", "--width", "96", "--num-frames", "9", "--num-inference-steps", "1")
+    shown = ("--reference", "thing.png", "--reference", "guide.mp4")
+    models = {"STUDIO_MODELS": json.dumps({"tiny": str(folder)})}
+    done = run("generate", "it moves", "--model", "tiny", *shape, *shown, "--json", **models)
+    assert done.returncode == 0, done.stderr
+    thing, guide = only_object(done.stdout)["request"]["references"]
+    assert thing.startswith("sha256:") and guide.startswith("clip:")
+
+
 @pytest.mark.parametrize(
     ("arguments", "field"),
     [
@@ -132,6 +150,9 @@ def test_generate_from_a_first_frame(run: Run, tmp_path: Path) -> None:
         (("generate", "x", "--modality", "smell"), "modality"),
         (("generate", "x", "--first-frame", "nowhere.png"), "first_frame"),
         (("generate", "x", "--first-frame", "text.png"), "first_frame"),
+        (("generate", "x", "--reference", "nowhere.mp4"), "references"),
+        (("generate", "x", "--reference", "text.png"), "references"),
+        (("generate", "x", "--reference", f"sha256:{'0' * 64}"), "references"),
         (("generate", "x", "--out", "clip.avi"), "out"),
         (("generate", "x", "--out", "text.png/clip.mp4"), "out"),
         (("generate", "x", "--out", "c" * 250 + ".mp4"), "out"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -10,8 +11,33 @@ from pipelines.models.ltx2.load import LTX2Model
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Latent cells of something that the transformer is shown beside a clip; each spans ``scale`` of the clip's cells a side."""
+
+    frames: int
+    height: int
+    width: int
+    scale: int = 1
+
+    @property
+    def cells(self) -> int:
+        """All of them."""
+        return self.frames * self.height * self.width
+
+    def coords(self, rope: Any, device: torch.device, frame_rate: float) -> torch.Tensor:
+        """``[1, 3, cells, 2]``: where each begins and ends in the clip's time, height and width."""
+        coords: torch.Tensor = rope.prepare_video_coords(1, self.frames, self.height, self.width, device, fps=frame_rate)
+        if self.scale != 1:
+            coords[:, 1:] *= self.scale
+        return coords
+
+
+@dataclass(frozen=True)
 class Canvas:
-    """How many latent cells a clip has: ``frames x height x width`` of picture, ``audio_frames`` of sound."""
+    """How many latent cells a clip has: ``frames x height x width`` of picture, ``audio_frames`` of sound.
+
+    Tokens of what is shown ``beside`` it follow its own.
+    """
 
     frames: int
     height: int
@@ -20,6 +46,26 @@ class Canvas:
     frame_rate: float
 
     duration_s: float
+    beside: tuple[Beside, ...] = ()
+
+    @property
+    def cells(self) -> int:
+        """Of its own picture."""
+        return self.frames * self.height * self.width
+
+    @property
+    def video_tokens(self) -> int:
+        """Of the picture and of all that is shown beside it."""
+        return self.cells + sum(each.cells for each in self.beside)
+
+    def video_coords(self, rope: Any, device: torch.device) -> torch.Tensor:
+        """``[1, 3, video_tokens, 2]``: where each token begins and ends in time, height and width; what is beside lies over it.
+
+        Source of how it lies: ``LTX2InContextPipeline`` of diffusers 0.42.1.
+        """
+        own = Beside(self.frames, self.height, self.width)
+        parts = [each.coords(rope, device, self.frame_rate) for each in (own, *self.beside)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
     @classmethod
     def of(cls, model: LTX2Model, *, height: int, width: int, num_frames: int, frame_rate: float) -> Canvas:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,11 +15,15 @@ from diffusers import (
     MiniMaxH3Scheduler,
     MiniMaxH3Transformer3DModel,
 )
-from diffusers.modular_pipelines.minimax_h3 import MiniMaxH3Blocks
+from diffusers.modular_pipelines.minimax_h3 import MiniMaxH3Blocks, MiniMaxH3ImageReference
+from PIL import Image
 from transformers import Qwen2Tokenizer
 
+_SETTINGS = ("canvas_short_edge", "canvas_max_pixels", "reference_image_short_edge")
+"""What the index of a folder may say of itself beside its parts."""
 _NETWORKS: Mapping[str, Any] = {
     "transformer": MiniMaxH3Transformer3DModel,
+    "transformer_ref": MiniMaxH3Transformer3DModel,
     "vae": AutoencoderKLMiniMaxH3,
     "audio_vae": AutoencoderKLMiniMaxH3Audio,
 }
@@ -48,6 +52,8 @@ class _Reader:
 class MiniMaxH3Pipeline:
     """Text, and a first frame, to picture and sound. The second transformer, which works from references, is left out."""
 
+    left_out: ClassVar[str] = "transformer_ref"
+
     def __init__(self, **parts: Any) -> None:
         self._manager = ComponentsManager()
         self._modular: Any = MiniMaxH3Blocks().init_pipeline(components_manager=self._manager)
@@ -60,17 +66,22 @@ class MiniMaxH3Pipeline:
 
     @classmethod
     def from_pretrained(
-        cls, source: str, *, dtype: Mapping[str, torch.dtype], local_files_only: bool, text_encoder: Any, **left_out: None
+        cls, source: str, *, dtype: Mapping[str, torch.dtype], local_files_only: bool, text_encoder: Any, **not_needed: None
     ) -> MiniMaxH3Pipeline:
         """All other parts from a folder or a hub id. Raises what diffusers and transformers raise."""
         parts: dict[str, Any] = {"text_encoder": text_encoder}
         for name, kind in _NETWORKS.items():
+            if name == cls.left_out:
+                continue
             own = dtype.get(name, dtype["default"])
             parts[name] = kind.from_pretrained(source, subfolder=name, torch_dtype=own, local_files_only=local_files_only)
         for name in ("scheduler", "audio_scheduler"):
             parts[name] = MiniMaxH3Scheduler.from_pretrained(source, subfolder=name, local_files_only=local_files_only)
         parts["tokenizer"] = Qwen2Tokenizer.from_pretrained(source, subfolder="tokenizer", local_files_only=local_files_only)
-        return cls(**parts)
+        pipeline = cls(**parts)
+        told = type(pipeline._modular).load_config(source, local_files_only=local_files_only)
+        pipeline._modular.update_components(**{name: told[name] for name in _SETTINGS if name in told})
+        return pipeline
 
     def register_modules(self, *, processor: Any) -> None:
         """Take what reads first frames."""
@@ -109,12 +120,23 @@ class MiniMaxH3Pipeline:
         """A bar that shows nothing; whoever watches the steps puts another in its place."""
         return _NoBar()
 
-    def __call__(self, *, num_inference_steps: int, **inputs: Any) -> Made:
-        """One clip; ``num_inference_steps`` are calls of the transformer (the blocks count the points around them)."""
+    def __call__(self, *, num_inference_steps: int, reference_images: Sequence[Image.Image] = (), **inputs: Any) -> Made:
+        """One clip; ``num_inference_steps`` are calls of the transformer (the blocks count the points around them).
+
+        Images are shown in their order, to the second transformer.
+        """
         for block in _loops(self._modular._blocks):
             block.progress_bar = self.progress_bar
+        if reference_images:
+            inputs["references"] = [MiniMaxH3ImageReference(image) for image in reference_images]
         made = self._modular(num_inference_steps=num_inference_steps + 1, **inputs, output=["videos", "audio"])
         return Made(made["videos"], made["audio"].cpu().float().numpy())
+
+
+class MiniMaxH3ReferencePipeline(MiniMaxH3Pipeline):
+    """Text and images of things to picture and sound, by the second transformer alone."""
+
+    left_out: ClassVar[str] = "transformer"
 
 
 class _NoBar:

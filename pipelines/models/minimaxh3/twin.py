@@ -16,13 +16,13 @@ _DEPTH = 51
 """Of the reader: the blocks take what it says after 50 layers."""
 
 
-def save(folder: Path, *, seed: int = 0) -> None:
-    """Write a folder as the released one is laid out, its second transformer left out."""
+def save(folder: Path, *, seed: int = 0, transformer: str = "transformer") -> None:
+    """Write a folder as the released one is laid out, with one of its two transformers: ``transformer_ref`` is the other."""
     torch.manual_seed(seed)
     words = _words()
     parts = {
         "text_encoder": _reader(words),
-        "transformer": _transformer(),
+        transformer: _transformer(),
         "vae": _vae(),
         "audio_vae": _audio_vae(),
         "scheduler": MiniMaxH3Scheduler(shift=12.0),
@@ -32,7 +32,7 @@ def save(folder: Path, *, seed: int = 0) -> None:
     }
     for name, part in parts.items():
         part.save_pretrained(folder / name)
-    index = {"_class_name": "MiniMaxH3ModularPipeline", "_blocks_class_name": "MiniMaxH3Blocks"}
+    index = {"_class_name": "MiniMaxH3ModularPipeline", "_blocks_class_name": "MiniMaxH3Blocks", "reference_image_short_edge": 32}
     (folder / "modular_model_index.json").write_text(json.dumps(index), encoding="utf-8")
 
 

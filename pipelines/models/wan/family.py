@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipelines.family import LOADER, Call, Family
+from pipelines.family import LOADER, Call, Family, References
 from pipelines.registry import UNGUIDED, Defaults, ModelSpec
 
 _FIXED = {"max_sequence_length": 512}
@@ -14,7 +14,7 @@ _FLOAT32 = ("vae", "image_encoder")
 _TEXT = Call(text="WanPipeline", fixed=_FIXED, float32=_FLOAT32)
 _IMAGE = replace(_TEXT, text="", image="WanImageToVideoPipeline")
 _BOTH = replace(_TEXT, image="WanImageToVideoPipeline")
-_VACE = replace(_TEXT, text="WanVACEPipeline", fills=True)
+_VACE = replace(_TEXT, text="WanVACEPipeline", fills=True, references=References(images=3, clips=1))
 
 
 def _settings(guidance_scale: float = 5.0, **changes: Any) -> Defaults:

@@ -95,5 +95,5 @@ def _shapes(passes: Passes) -> tuple[tuple[int, int, int], tuple[int, int, int]]
     """Of packed latents of picture and sound."""
     canvas: Canvas = passes.canvas
     config = passes.model.transformer.config
-    video = (1, canvas.frames * canvas.height * canvas.width, config.in_channels)
+    video = (1, canvas.video_tokens, config.in_channels)
     return video, (1, canvas.audio_frames, config.audio_in_channels)

@@ -56,7 +56,7 @@ class Shape:
         perturbed = passes.steering.guidance.stg_blocks
         return cls(
             Stream(
-                canvas.frames * canvas.height * canvas.width,
+                canvas.video_tokens,
                 config.num_attention_heads * config.attention_head_dim,
                 config.in_channels,
             ),

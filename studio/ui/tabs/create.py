@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import gradio as gr
@@ -203,6 +203,19 @@ def _styles() -> gr.HTML:
     )
 
 
+def _references(studio: Studio, spec: ModelSpec) -> gr.HTML:
+    """Where images and clips are chosen that the model is shown; its value is the request's ``references``."""
+    told = {each.id: asdict(each.references) for each in studio.catalogue if each.references}
+    return gr.HTML(
+        [],
+        html_template=f'<div class="references" data-told="{_spelled(json.dumps(told))}"></div>',
+        js_on_load="window.studio.mount('references', element, trigger, props, watch)",
+        elem_id="field-references",
+        apply_default_css=False,
+        visible=visibility("references", spec),
+    )
+
+
 def _prompt(
     studio: Studio, start: Values, spec: ModelSpec
 ) -> tuple[dict[str, gr.components.Component], tuple[gr.HTML, gr.HTML, gr.HTML]]:
@@ -282,7 +295,10 @@ def _settings(studio: Studio, start: Values, spec: ModelSpec) -> dict[str, gr.co
         elem_id="field-first_frame",
         apply_default_css=False,
     )
-    return {"model": model, "size": size, "duration": duration, "seed": seed, "seed_lock": lock, "first_frame": frame}
+    return {
+        "model": model, "size": size, "duration": duration, "seed": seed, "seed_lock": lock, "first_frame": frame,
+        "references": _references(studio, spec),
+    }  # fmt: skip
 
 
 def _advanced(name: str, start: Values, spec: ModelSpec) -> gr.components.Component:

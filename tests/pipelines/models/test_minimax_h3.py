@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKLMiniMaxH3, AutoencoderKLMiniMaxH3Audio, MiniMaxH3Scheduler, MiniMaxH3Transformer3DModel
-from diffusers.modular_pipelines.minimax_h3 import MiniMaxH3Blocks
+from diffusers.modular_pipelines.minimax_h3 import MiniMaxH3Blocks, MiniMaxH3ImageReference
 from PIL import Image
 from transformers import Qwen2Tokenizer, Qwen2VLImageProcessorPil, Qwen3VLForConditionalGeneration
 
@@ -87,11 +87,11 @@ class Processor:
         return [[1 if token == self._pad else 0 for token in row] for row in rows]
 
 
-def plain(folder: Path, dtype: torch.dtype = torch.float32, **inputs: Any) -> dict[str, Any]:
+def plain(folder: Path, dtype: torch.dtype = torch.float32, transformer: str = "transformer", **inputs: Any) -> dict[str, Any]:
     """The blocks of diffusers by themselves, four points and so three steps."""
     words = Qwen2Tokenizer.from_pretrained(folder, subfolder="tokenizer")
-    kinds = {"transformer": MiniMaxH3Transformer3DModel, "vae": AutoencoderKLMiniMaxH3, "audio_vae": AutoencoderKLMiniMaxH3Audio}
-    own = {"transformer": dtype, "vae": torch.float32, "audio_vae": torch.float32}
+    kinds = {transformer: MiniMaxH3Transformer3DModel, "vae": AutoencoderKLMiniMaxH3, "audio_vae": AutoencoderKLMiniMaxH3Audio}
+    own = {transformer: dtype, "vae": torch.float32, "audio_vae": torch.float32}
     parts: dict[str, Any] = {
         name: kind.from_pretrained(folder, subfolder=name, torch_dtype=own[name]).eval() for name, kind in kinds.items()
     }
@@ -99,7 +99,7 @@ def plain(folder: Path, dtype: torch.dtype = torch.float32, **inputs: Any) -> di
     parts["text_encoder"] = Qwen3VLForConditionalGeneration.from_pretrained(folder, subfolder="text_encoder", dtype=dtype).eval()
     parts["processor"] = Processor(Qwen2VLImageProcessorPil.from_pretrained(folder, subfolder="processor"), words)
     pipeline = MiniMaxH3Blocks().init_pipeline()
-    pipeline.update_components(**parts, tokenizer=words)
+    pipeline.update_components(**parts, tokenizer=words, reference_image_short_edge=32)
     settings = {"height": 32, "width": 64, "num_frames": 124, "num_inference_steps": 4, "output_type": "np"}
     generator = torch.Generator("cpu").manual_seed(1)
     found: dict[str, Any] = pipeline(
@@ -137,6 +137,30 @@ def test_it_is_what_diffusers_makes_of_it(catalogue: ModelCatalogue, folder: Pat
     assert np.array_equal(ours.sound.samples, theirs["audio"][0].numpy()) and ours.sound.sample_rate == theirs["sampling_rate"]
     other = value(engine, asked(catalogue, **fields, seed=2))
     assert not np.array_equal(other.frames, ours.frames) and not np.array_equal(other.sound.samples, ours.sound.samples)
+
+
+def test_images_are_shown_to_the_second_transformer(tmp_path: Path) -> None:
+    folder = tmp_path / "twin"
+    twin.save(folder, transformer="transformer_ref")
+    spec = spec_from_folder("twin", folder)
+    assert "transformer_ref/*" in spec.files and "transformer/*" not in spec.files and spec.begins_with == ("references",)
+    catalogue = ModelCatalogue([replace(spec, defaults=replace(spec.defaults, **SHAPE), min_side=32)])
+    names = []
+    for colour in ((200, 40, 40), (40, 40, 200)):
+        held = io.BytesIO()
+        Image.new("RGB", (60, 90), colour).save(held, "PNG")
+        names.append(hashlib.sha256(held.getvalue()).hexdigest())
+        (tmp_path / f"{names[-1]}.png").write_bytes(held.getvalue())
+    references = [f"sha256:{name}" for name in names]
+    ours = value(engine_of(catalogue, folder), asked(catalogue, references=references))
+    pictures = [Image.open(tmp_path / f"{name}.png").convert("RGB") for name in names]
+    theirs = plain(folder, transformer="transformer_ref", references=[MiniMaxH3ImageReference(each) for each in pictures])
+    assert np.array_equal(ours.frames, (theirs["videos"][0] * 255).round().astype(np.uint8))
+    assert np.array_equal(ours.sound.samples, theirs["audio"][0].numpy())
+    turned = value(engine_of(catalogue, folder), asked(catalogue, references=references[::-1]))
+    assert not np.array_equal(turned.frames, ours.frames), "their order matters"
+    with pytest.raises(InvalidRequest, match="references is missing; twin works from images"):
+        asked(catalogue)
 
 
 def test_closing_cancels_within_a_step(catalogue: ModelCatalogue, folder: Path, tmp_path: Path) -> None:

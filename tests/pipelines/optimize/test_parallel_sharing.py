@@ -16,7 +16,7 @@ from pipelines.guidance import Guidance
 from pipelines.lora.file import read_lora
 from pipelines.lora.stack import LoraStack, Strength, linear_layers_of
 from pipelines.models.ltx2 import twin
-from pipelines.models.ltx2.latents import Canvas
+from pipelines.models.ltx2.latents import Beside, Canvas
 from pipelines.optimize.parallel.layout import Layout
 from pipelines.passes import Passes
 
@@ -79,6 +79,23 @@ def test_what_is_kept_and_texts_over_time(pair, layout):
     for given in (replace(steering, audio=sound), replace(steering, positive=positive)):
         made, *_ = shared(model, group, layout, given)
         assert difference(made, alone(model, given)) <= LARGEST_DIFFERENCE
+
+
+@pytest.mark.parametrize("layout", SPLIT, ids=str)
+def test_what_is_shown_beside_the_clip_is_split_with_it(pair, layout):
+    model, group = pair
+    canvas = replace(canvas_of(model), beside=(Beside(2, 1, 1, 2), Beside(1, 2, 3)))
+    torch.manual_seed(4)
+    tokens = canvas.video_tokens
+    mask = (torch.arange(tokens)[None] >= canvas.cells).float()
+    texts = [encode_prompt(model, text) for text in ("a bee", "a cat")]
+    steering = replace(steering_of(model), video=Kept(torch.randn(1, tokens, 8), mask))
+    timed = replace(steering, positive=over_time(texts, Shares.of(model, canvas, [0.4])))
+    for given in (steering, timed):
+        passes = Passes(model, canvas, given)
+        with LoraStack(model.transformer, []).on() as stack, group.passes(passes, stack, layout) as run:
+            made = denoised(run)
+        assert made.video_BND.shape[1] == canvas.cells and difference(made, denoised(passes)) <= LARGEST_DIFFERENCE
 
 
 def test_loras_act_on_every_rank_and_by_their_schedule(pair, tmp_path):

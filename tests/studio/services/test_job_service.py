@@ -236,6 +236,16 @@ def test_a_first_frame_must_be_ones_own(idle, small):
     assert idle.jobs.submit("somebody", small(first_frame=reference)).request.first_frame == reference
 
 
+def test_references_must_be_ones_own(idle, small):
+    for reference, says in (("clip:" + "0" * 32, "no longer in your library"), (f"sha256:{'0' * 64}", "upload it again")):
+        with pytest.raises(InvalidRequest, match=says) as caught:
+            submit(
+                idle,
+                small(model="wan-2.1-vace-1.3b", height=64, width=64, modality="video", stg_scale=0.0, references=[reference]),
+            )
+        assert caught.value.field == "references"
+
+
 def test_nobody_rules_a_shared_studio(idle, small, monkeypatch):
     monkeypatch.setenv("SPACE_ID", "somebody/studio")
     with pytest.raises(NotAllowed, match="shared studio"):

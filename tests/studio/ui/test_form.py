@@ -53,6 +53,7 @@ def test_a_request_comes_back_unchanged_through_the_form(catalogue: ModelCatalog
     }
     changes |= {"first_frame": "sha256:" + "0a" * 32, "frame_rate": min(max(23.976, spec.frame_rates[0]), spec.frame_rates[1])}
     changes |= {"loras": [{"lora": "lora:" + "0b" * 32, "weight": -0.5, "audio": 0.0, "start": 0.25}]}
+    changes |= {"references": ["sha256:" + "0c" * 32, "clip:" + "0d" * 16]}
     changes = {name: value for name, value in changes.items() if spec.takes(name) or name == "modality"}
     request = catalogue.complete(GenerationRequest(prompt="a bell\nand a drum", model=model, **changes))
     assert catalogue.complete(request_of(values_of(request, catalogue), catalogue)) == request
@@ -60,13 +61,16 @@ def test_a_request_comes_back_unchanged_through_the_form(catalogue: ModelCatalog
 
 def test_what_a_model_has_no_use_for_stays_in_the_form_and_out_of_the_request(catalogue: ModelCatalogue) -> None:
     written = {"loras": [{"lora": "lora:" + "0b" * 32}], "first_frame": "sha256:" + "0a" * 32, "stg_scale": 2.0, "effort": "fast"}
+    written |= {"references": ["clip:" + "0d" * 16]}
     values = defaults_of(catalogue.get("wan-2.1-1.3b")) | {"prompt": "a bell", "modality": "video_and_audio"} | written
     request = catalogue.complete(request_of(values, catalogue))
     assert request.modality == "video" and not request.loras and request.first_frame is None and request.stg_scale == 0
+    assert request.references == ()
     hidden = {name for name in MODEL_BOUND if visibility(name, catalogue.get("wan-2.1-1.3b")) is not True}
-    assert {"loras", "modality", "first_frame", "effort", "sigmas", "modality_scale", "audio_bitrate_kbps"} < hidden
+    assert {"loras", "modality", "first_frame", "references", "effort", "sigmas", "modality_scale", "audio_bitrate_kbps"} < hidden
     assert not {"guidance_scale", "num_inference_steps", "negative_prompt", "frame_rate", "crf", "quantization"} & hidden
     assert visibility("first_frame", catalogue.get("wan-2.2-5b")) is True
+    assert visibility("references", catalogue.get("wan-2.1-vace-1.3b")) is True
 
 
 def test_without_the_lock_the_seed_is_left_to_chance(catalogue: ModelCatalogue) -> None:
@@ -87,6 +91,7 @@ def test_without_the_lock_the_seed_is_left_to_chance(catalogue: ModelCatalogue) 
         ({"sigmas": "0.5, 1"}, "sigmas"),
         ({"first_frame": "../../etc"}, "first_frame"),
         ({"modality": "smell"}, "modality"),
+        ({"references": ["../../etc"], "model": "ltx-2"}, "references"),
         ({"loras": [{"lora": "neon"}]}, "loras.0.lora"),
         ({"loras": [{"lora": "lora:" + "0b" * 32, "weight": 9}]}, "loras.0.weight"),
     ],

@@ -1,0 +1,94 @@
+/* References: images and clips that the model is shown beside the words. */
+(() => {
+  "use strict";
+  const studio = window.studio;
+  const { h, icon, button, api, attempt, places, clearComplaints } = studio;
+  const RECENT = 8;
+
+  const isClip = (reference) => reference.startsWith("clip:");
+  const idOf = (reference) => reference.slice("clip:".length);
+
+  places.references = (element, trigger, props, watch) => {
+    const slot = element.querySelector(".references");
+    const told = JSON.parse(slot.dataset.told);
+    let recent = [], drawnFor;
+    const input = h("input", {
+      type: "file", accept: "image/png,image/jpeg,image/webp", class: "hidden-file", "aria-label": "Reference: choose an image",
+      onchange: () => {
+        if (input.files[0]) upload(input.files[0]);
+        input.value = "";
+      },
+    });
+    const chosen = () => props.value ?? [];
+    const set = (references) => {
+      props.value = references;
+      trigger("change");
+      draw();
+    };
+    const add = (reference) => chosen().includes(reference) || set([...chosen(), reference]);
+    const upload = (file) =>
+      attempt(async () => {
+        clearComplaints();
+        const form = new FormData();
+        form.append("file", file);
+        try {
+          add((await api("/media", { method: "POST", body: form })).reference);
+        } catch (error) {
+          if (!(error instanceof studio.Failure) || error.field !== "first_frame") throw error;
+          throw Object.assign(new studio.Failure(error.message.replace(/^first_frame/, "references")), { field: "references" });
+        }
+      });
+    const limits = () => told[studio.form?.model] ?? { images: 0, clips: 0, need_lora: false };
+    const left = () => {
+      const { images, clips } = limits();
+      const shown = chosen().filter(isClip).length;
+      return { images: images - (chosen().length - shown), clips: clips - shown };
+    };
+    const items = () => {
+      const { images, clips } = left();
+      const films = clips > 0 ? recent.filter((clip) => !chosen().includes(`clip:${clip.id}`)) : [];
+      return [
+        ...(images > 0 ? [{ name: "image", title: "An image…", what: "PNG, JPEG or WebP: what something looks like" }] : []),
+        ...films.map((clip) => ({ name: clip.id, title: clip.name || clip.request.prompt, what: `A clip of ${clip.duration_s.toFixed(1)} s: how things move` })),
+        ...(images > 0 || films.length ? [] : [{ name: "none", title: "Nothing more", what: clips > 0 ? "There is no clip in the library yet" : "These are as many as this model takes" }]),
+      ];
+    };
+    const menu = studio.menu({
+      label: "Add a reference", name: "References", iconName: "plus", items,
+      chosen: (item) => (item.name === "image" ? input.click() : item.name === "none" ? null : add(`clip:${item.name}`)),
+    });
+    /* The list is drawn as the menu unfolds: what was made meanwhile has to be known by then. */
+    const refresh = async () => {
+      const page = await api(`/clips?limit=${RECENT}`).catch(() => ({ clips: [] }));
+      recent = page.clips.filter((clip) => clip.has_video);
+    };
+    menu.addEventListener("pointerenter", refresh);
+    menu.addEventListener("focusin", refresh);
+
+    const tile = (reference, index) => {
+      const what = isClip(reference) ? "clip" : "image";
+      const source = isClip(reference) ? `/api/v1/clips/${idOf(reference)}/thumbnail` : `/api/v1/media/${reference}`;
+      const face = h("img", { src: source, alt: `Reference ${index + 1}, ${what === "clip" ? "a clip" : "an image"}` });
+      face.addEventListener("error", () => face.replaceWith(icon(isClip(reference) ? "film" : "image")));
+      return h(
+        "div", { class: "reference", role: "listitem", "data-kind": what },
+        face, button(`Remove reference ${index + 1}`, "close", () => set(chosen().filter((each) => each !== reference))),
+      );
+    };
+    const draw = () => {
+      drawnFor = studio.form?.model;
+      const hint = limits().need_lora
+        ? "Clips or images that a LoRA follows: poses, depths, styles. Add that LoRA under Styles."
+        : "Images of what is to be seen, or a clip that the new one follows.";
+      slot.replaceChildren(
+        h("div", { class: "slot-text" }, h("b", {}, "References"), h("span", {}, hint)),
+        h("div", { class: "reference-tiles", role: "list" }, chosen().map(tile)),
+        menu, input,
+      );
+    };
+    watch("value", draw);
+    addEventListener("studio-form", () => studio.form.model === drawnFor || draw()); // drawn anew, it would lose the keyboard
+    refresh();
+    draw();
+  };
+})();
