@@ -384,6 +384,14 @@ def published_models() -> tuple[ModelSpec, ...]:
             source="Lightricks/LTX-2.3-Distilled",
             defaults=distilled,
         ),
+        _ltx2(
+            "ltx-2.5",
+            "LTX-2.5",
+            "Lightricks' newest open model, which reads prompts with Gemma 4. Its page asks you to log in first.",
+            source="Lightricks/LTX-2.5-Diffusers",
+            licence="LTX-2.x Community License",
+            image_crf=18,
+        ),
         *(spec for family in families() for spec in family.releases()),
     )
 

@@ -15,6 +15,8 @@ from PIL import Image
 from pipelines.clip_io import read_media, read_origin
 from pipelines.contract import Clip, Done, GenerationRequest, Metric, ModelNotFound, Preview, Progress, StorageFull
 from pipelines.engine import Engine
+from pipelines.models.ltx2 import twin
+from pipelines.optimize.plan import Offload
 from pipelines.registry import Defaults, ModelCatalogue, spec_from_folder
 from tests.disks import disk, fill, make_read_only
 
@@ -51,6 +53,21 @@ def test_a_clip_with_everything_in_it(engine, catalogue, tmp_path):
     assert origin.request == request == clip.request and origin.model_sha256 == clip.model_sha256
     assert clip.size_bytes == clip.path.stat().st_size
     assert {"length.picture_s", "length.sound_s", "sound.peak_dbfs", "temporal.flicker"} <= set(clip.measurements)
+
+
+@pytest.mark.parametrize(
+    ("layout", "offload", "quantization"), [("2.0", "none", "none"), ("2.5", "none", "int4"), ("2.5", "blocks", "none")]
+)
+def test_every_layout_from_a_folder(layout, offload, quantization, catalogue, tmp_path):
+    """2.5 reads prompts with Gemma 4, whose class and files differ from the others'."""
+    twin.build(layout).save_pretrained(tmp_path / "twin")
+    spec = spec_from_folder("twin", tmp_path / "twin", defaults=catalogue.get("twin").defaults, offload=Offload(offload))
+    made = ModelCatalogue([spec])
+    engine = Engine(made, media_dir=tmp_path / "media", device="cpu")
+    stg = {} if spec.stg_blocks else {"stg_scale": 0.0, "audio_stg_scale": 0.0}
+    clip, _ = run(engine, complete(made, quantization=quantization, **stg), tmp_path / "clip.mp4")
+    assert clip.has_video and clip.has_audio and clip.num_frames == 9
+    assert type(engine.model("twin").text.text_encoder).__name__.startswith("Gemma4" if layout == "2.5" else "Gemma3")
 
 
 def test_only_what_changed_runs_again(engine, catalogue, tmp_path):

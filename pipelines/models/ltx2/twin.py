@@ -18,9 +18,16 @@ from diffusers import (
     LTX2VideoTransformer3DModel,
 )
 from diffusers.pipelines.ltx2 import LTX2LatentUpsamplerModel, LTX2TextConnectors, LTX2Vocoder
-from transformers import Gemma3TextConfig, Gemma3TextModel, GemmaTokenizer
+from transformers import (
+    Gemma3TextConfig,
+    Gemma3TextModel,
+    Gemma4UnifiedConfig,
+    Gemma4UnifiedForConditionalGeneration,
+    Gemma4UnifiedTextConfig,
+    GemmaTokenizer,
+)
 
-Layout = Literal["2.0", "2.3"]
+Layout = Literal["2.0", "2.3", "2.5"]
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,10 @@ class TwinSize:
 
 
 def build(layout: Layout, size: TwinSize | None = None, *, seed: int = 0) -> LTX2Pipeline:
-    """A diffusers pipeline of tiny real components in the 2.0 or the 2.3 layout, its weights drawn from ``seed``."""
+    """A diffusers pipeline of tiny real components in the 2.0, 2.3 or 2.5 layout, its weights drawn from ``seed``."""
     size = size or TwinSize()
     tokenizer = _tokenizer(size)
     torch.manual_seed(seed)
-    text = Gemma3TextConfig(
-        vocab_size=len(tokenizer), hidden_size=size.text_width, intermediate_size=2 * size.text_width,
-        num_hidden_layers=size.text_layers, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
-        max_position_embeddings=2048, query_pre_attn_scalar=16,
-        sliding_window=64,
-    )  # fmt: skip
     scheduler = FlowMatchEulerDiscreteScheduler(
         use_dynamic_shifting=True,
         base_shift=0.95,
@@ -67,12 +68,24 @@ def build(layout: Layout, size: TwinSize | None = None, *, seed: int = 0) -> LTX
         scheduler=scheduler,
         vae=AutoencoderKLLTX2Video(**_video_vae(size)).eval(),
         audio_vae=AutoencoderKLLTX2Audio(**_audio_vae(size)).eval(),
-        text_encoder=Gemma3TextModel(text).eval(),
+        text_encoder=_text_encoder(layout, size, len(tokenizer)).eval(),
         tokenizer=tokenizer,
         connectors=LTX2TextConnectors(**_connectors(layout, size)).eval(),
         transformer=LTX2VideoTransformer3DModel(**_transformer(layout, size)).eval(),
         vocoder=LTX2Vocoder(**_vocoder(size)).eval(),
     )
+
+
+def _text_encoder(layout: Layout, size: TwinSize, vocabulary: int) -> Gemma3TextModel | Gemma4UnifiedForConditionalGeneration:
+    shape = dict(
+        vocab_size=vocabulary, hidden_size=size.text_width, intermediate_size=2 * size.text_width,
+        num_hidden_layers=size.text_layers, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
+        max_position_embeddings=2048, sliding_window=64,
+    )  # fmt: skip
+    if layout == "2.5":
+        text = Gemma4UnifiedTextConfig(**shape, layer_types=["full_attention"] * size.text_layers)
+        return Gemma4UnifiedForConditionalGeneration(Gemma4UnifiedConfig(text_config=text, vision_config=None, audio_config=None))
+    return Gemma3TextModel(Gemma3TextConfig(**shape, query_pre_attn_scalar=16))
 
 
 def latent_upsampler(size: TwinSize | None = None, *, seed: int = 0) -> LTX2LatentUpsamplerModel:
@@ -118,7 +131,7 @@ def _vocoder(size: TwinSize) -> dict[str, Any]:
 
 
 def _connectors(layout: Layout, size: TwinSize) -> dict[str, Any]:
-    new = layout == "2.3"
+    new = layout != "2.0"
     video, audio = (size.video_width, size.audio_width) if new else (size.text_width, size.text_width)
     return dict(
         caption_channels=size.text_width, text_proj_in_factor=size.text_layers + 1,
@@ -132,7 +145,7 @@ def _connectors(layout: Layout, size: TwinSize) -> dict[str, Any]:
 
 
 def _transformer(layout: Layout, size: TwinSize) -> dict[str, Any]:
-    new = layout == "2.3"
+    new, newest = layout != "2.0", layout == "2.5"
     return dict(
         in_channels=size.latent_channels, out_channels=size.latent_channels, num_layers=size.layers,
         num_attention_heads=size.heads, attention_head_dim=size.video_width // size.heads, cross_attention_dim=size.video_width,
@@ -140,5 +153,5 @@ def _transformer(layout: Layout, size: TwinSize) -> dict[str, Any]:
         audio_attention_head_dim=size.audio_width // size.heads, audio_cross_attention_dim=size.audio_width,
         caption_channels=size.text_width, rope_type="split" if new else "interleaved", vae_scale_factors=(8, 32, 32),
         use_prompt_embeddings=not new, gated_attn=new, audio_gated_attn=new, cross_attn_mod=new, audio_cross_attn_mod=new,
-        perturbed_attn=new,
+        perturbed_attn=new, ff_bias=not newest, use_prompt_adaln_single=not newest, use_keyframes_abs_pos_embedding=newest,
     )  # fmt: skip

@@ -37,9 +37,9 @@ SPLIT = [Layout(branches=2), Layout(ulysses=2), Layout(ring=2)]
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> dict[str, Path]:
-    """Twins with heads enough for four ranks, in both layouts of LTX-2."""
+    """Twins with heads enough for four ranks, in all layouts of LTX-2."""
     found = {}
-    for version in ("2.0", "2.3"):
+    for version in ("2.0", "2.3", "2.5"):
         found[version] = tmp_path_factory.mktemp("twin")
         twin.build(version, TWIN).save_pretrained(found[version])
     return found
@@ -62,12 +62,13 @@ def test_the_older_layout_with_interleaved_rotation(folders):
             assert difference(made, expected) <= LARGEST_DIFFERENCE and sent == formula
 
 
-def test_feed_forwards_split_by_width(folders, tmp_path):
-    spec = spec_from_folder("twin", folders["2.3"])
+@pytest.mark.parametrize("version", ["2.3", "2.5"])
+def test_feed_forwards_split_by_width(folders, version):
+    spec = spec_from_folder("twin", folders[version])
     whole = load(spec, torch.device("cpu"))
     steering = steering_of(whole)
     expected = alone(whole, steering)
-    with gathered(folders["2.3"], 2, tensor=2) as (model, group):
+    with gathered(folders[version], 2, tensor=2) as (model, group):
         made, sent, formula = shared(model, group, Layout(tensor=2), steering)
         assert difference(made, expected) <= LARGEST_DIFFERENCE and sent == formula
         inner = [block.ff.net[2].weight.shape[1] for block in whole.transformer.transformer_blocks]

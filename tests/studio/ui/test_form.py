@@ -15,9 +15,11 @@ from studio.ui.form import ADVANCED, NAMES, defaults_of, duration_grid, request_
 MODELS = [spec.id for spec in published_models()]
 
 
-def _needed(catalogue: ModelCatalogue, model: str) -> dict[str, str]:
-    """A first frame for the models that cannot begin without one."""
-    return {} if "words" in catalogue.get(model).begins_with else {"first_frame": "sha256:" + "0a" * 32}
+def _needed(catalogue: ModelCatalogue, model: str) -> dict[str, Any]:
+    """A first frame, or an image to work from, for the models that cannot begin without one."""
+    image = "sha256:" + "0a" * 32
+    begin = catalogue.get(model).begins_with
+    return {} if "words" in begin else {"references": [image]} if "references" in begin else {"first_frame": image}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,8 @@ def test_a_request_comes_back_unchanged_through_the_form(catalogue: ModelCatalog
     }
     changes |= {"first_frame": "sha256:" + "0a" * 32, "frame_rate": min(max(23.976, spec.frame_rates[0]), spec.frame_rates[1])}
     changes |= {"loras": [{"lora": "lora:" + "0b" * 32, "weight": -0.5, "audio": 0.0, "start": 0.25}]}
-    changes |= {"references": ["sha256:" + "0c" * 32, "clip:" + "0d" * 16]}
+    shown = spec.references
+    changes |= {"references": [*["sha256:" + "0c" * 32] * min(1, shown.images), *["clip:" + "0d" * 16] * min(1, shown.clips)]}
     changes = {name: value for name, value in changes.items() if spec.takes(name) or name == "modality"}
     request = catalogue.complete(GenerationRequest(prompt="a bell\nand a drum", model=model, **changes))
     assert catalogue.complete(request_of(values_of(request, catalogue), catalogue)) == request
