@@ -101,10 +101,12 @@ def test_images_and_clips_are_shown_to_a_model_that_takes_them(browser: Browser,
     page.get_by_role("tab", name="Models").click()
     page.locator(".model[data-model=tiny-vace]").get_by_role("button", name="Use tiny-vace").click()
     expect(field).to_contain_text("a clip that the new one follows")
+    person.write("a red ball")
     page.locator("#field-size input").fill("96 x 64")
     page.locator("#field-size input").blur()
     page.locator("#field-duration input[type=range]").fill("0.5625")
     person.set_steps(2)
+    person.expected = ("status of 422",)  # the browser notes the refused upload
     (tmp_path / "text.png").write_text("no picture")
     field.locator("input[type=file]").set_input_files(tmp_path / "text.png")
     expect(field.locator(".complaint")).to_contain_text("references is not a PNG, JPEG or WebP image")

@@ -72,7 +72,7 @@ def test_every_setting_of_the_request_is_an_option(run: Run) -> None:
 
     shown = run("generate", "--help").stdout
     for name in GenerationRequest.model_fields:
-        option = {"loras": "--lora "}.get(name, f"--{name.replace('_', '-')}")
+        option = {"loras": "--lora ", "references": "--reference "}.get(name, f"--{name.replace('_', '-')}")
         assert name in ("kind", "prompt") or option in shown, name
 
 
