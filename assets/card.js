@@ -29,7 +29,7 @@
     if (metric.unit === "share") return `${(100 * value).toFixed(value > 0 && value < 0.1 ? 1 : 0)} %`;
     const digits = metric.unit === "ms" ? 0 : Math.abs(value) < 10 ? 2 : 1;
     const sign = metric.name.endsWith("_ms") && metric.better === "near" && value > 0 ? "+" : "";
-    return `${sign}${value.toFixed(digits)} ${metric.unit}`;
+    return `${sign}${value.toFixed(digits).replace(/^-(0(\.0+)?)$/, "$1")} ${metric.unit}`;
   }
 
   function row(metric, value) {
@@ -99,6 +99,7 @@
     const canvas = h("canvas", { class: "card-wave", width: "520", height: "96", role: "img", "aria-label": "Waveform with onsets" });
     const offset = clip.measurements["sync.offset_ms"] ?? 0,
       moved = (together(clip) ?? [])[0] === "bad";
+    const legend = h("figcaption", {}, moved ? "Lines: onsets. Dashed: where the picture puts them." : "Lines: something begins to sound.");
     attempt(async () => {
       const wave = await api(`/clips/${clip.id}/waveform?points=130`);
       const ink = canvas.getContext("2d"),
@@ -124,11 +125,17 @@
           ink.stroke();
         }
       }
+      if (!heard.onsets_s.length) legend.textContent = "Nothing in it begins to sound suddenly.";
       canvas.setAttribute("aria-label", `Waveform; ${heard.onsets_s.length} onsets${moved ? ", and where the picture puts them" : ""}`);
     });
-    const legend = moved ? "Lines: onsets. Dashed: where the picture puts them." : "Lines: something begins to sound.";
-    return h("figure", { class: "card-sound" }, canvas, h("figcaption", {}, legend));
+    return h("figure", { class: "card-sound" }, canvas, legend);
   }
+
+  /* A clip of a model that knows certain words only, whose prompt has none that the readers know. */
+  const isUncompared = (clip) =>
+    clip.request.kind === "generate" && clip.has_video && clip.measurements["temporal.flicker"] !== undefined &&
+    clip.measurements["semantic.match"] === undefined &&
+    (document.querySelector(".words")?.dataset.models ?? "").split(" ").includes(clip.request.model);
 
   /* Everything that is measured on a clip, grouped; what needs no judgement is folded away. */
   function quality(clip, { wave = true } = {}) {
@@ -155,6 +162,7 @@
       kind === "bad" && clip.id ? fixButton(clip) : null,
       wave && clip.has_audio && clip.id && !isOld ? waveform(clip) : null,
       isOld ? h("p", { class: "hint" }, "This clip was made before it could be measured.") : parts,
+      isUncompared(clip) ? h("p", { class: "hint" }, "Whether it shows what was asked is not judged: the model knows no word of the prompt that could be looked for.") : null,
       rest.length
         ? h("details", {}, h("summary", {}, "More"), h("dl", {}, rest.map((metric) => row(metric, m[metric.name]))))
         : null,
@@ -166,7 +174,7 @@
     if (!place) return;
     const { clip, job } = studio.now;
     if (!clip) {
-      const text = job
+      const text = job && !["failed", "cancelled"].includes(job.state)
         ? "Its measurements appear here as soon as the clip is finished."
         : "When a clip is finished, this card says in plain words how it moves, how sharp it is, how loud, and whether picture and sound are together.";
       place.replaceChildren(

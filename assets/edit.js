@@ -391,7 +391,7 @@
   }
 
   function drawTakes() {
-    const { ancestors, clip, edits } = now.family;
+    const { ancestors, siblings, clip, edits } = now.family;
     const tile = (each, what) =>
       h(
         "button",
@@ -399,7 +399,7 @@
         h("img", { src: each.urls.thumbnail, alt: "" }), h("span", {}, what(each)),
       );
     const made = (each) => (each.request.kind === "edit" ? (TOOLS[each.request.edit.kind]?.title ?? each.request.edit.kind) : "Original");
-    refill(takes, ancestors.map((each) => tile(each, made)), tile(clip, made), edits.map((each) => tile(each, (one) => `→ ${made(one)}`)));
+    refill(takes, ancestors.map((each) => tile(each, made)), tile(clip, made), siblings.map((each) => tile(each, (one) => `or ${made(one)}`)), edits.map((each) => tile(each, (one) => `→ ${made(one)}`)));
     undo.disabled = flip.disabled = !ancestors.length;
     redo.disabled = !now.redo.length;
   }

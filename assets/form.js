@@ -282,7 +282,9 @@
       if (outcome?.restored) {
         clearComplaints();
         toast(
-          "Every setting is as it was, the seed too. Press Generate to make the clip again, or change something first.",
+          outcome.restored === "edit"
+            ? "The words and settings are in the form, and Generate makes a new clip of them. The edit itself is made again in the Edit tab."
+            : "Every setting is as it was, the seed too. Press Generate to make the clip again, or change something first.",
         );
       }
     },

@@ -84,7 +84,7 @@
         ...(still ? [h("img", { src: still, alt: "" })] : []),
         ...(clip ? [] : [h("span", { class: "xy-state" }, state === "running" ? `${percent} %` : state === "failed" ? (job.error?.message ?? "failed") : STATES[state])]),
         ...(state === "running" ? [h("i", { class: "xy-bar", style: `width: ${percent}%` })] : []),
-        ...(rank ? [h("span", { class: "xy-rank" }, clip?.id === best ? "best" : `${rank.place}.`)] : []),
+        ...(rank ? [h("span", { class: "xy-rank" }, clip?.id === best ? "best" : rank.place === 1 ? "as good" : `${rank.place}.`)] : []),
         ...(video ? [video] : []),
       );
       where.textContent = name;

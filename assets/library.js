@@ -212,6 +212,9 @@
     modality: "Picture and sound",
     first_frame: "First frame",
     references: "References",
+    edit: "Edit",
+    source: "Made from",
+    quantization: "Weights",
     loras: "Styles",
     seed: "Seed",
     num_frames: "Frames",
@@ -267,6 +270,8 @@
         first_frame: short,
         upscale: (factor) => `${factor}x`,
         references: (all) => all.map(short).join(", "),
+        source: short,
+        edit: ({ kind, ...rest }) => [kind, ...Object.entries(rest).filter(([, set]) => set !== null && typeof set !== "object").map(([what, set]) => `${what.replace(/_s$/, "").replaceAll("_", " ")} ${String(set).slice(0, 15)}`)].join(", "),
         loras: (all) => all.map((use) => `${short(use.lora)} at ${use.weight}`).join(", "),
       }[name];
       rows.push([LABELS[name] ?? name, spelled?.(value) ?? (Array.isArray(value) ? value.join(", ") : KINDS[value] ?? String(value))]);

@@ -4,7 +4,7 @@
   const studio = window.studio;
   const { h, icon } = studio;
 
-  /* `items` gives { name, title, what } for each; `chosen` does one and says meanwhile what it does. With `bare` only the icon is seen. */
+  /* `items` gives { name, title, what, image? } for each; `chosen` does one and says meanwhile what it does. With `bare` only the icon is seen. */
   studio.menu = ({ label, name, iconName, items, chosen, bare = false }) => {
     const list = h("div", { class: "export-list", role: "menu", "aria-label": name, hidden: true });
     const said = h("span", {}, label);
@@ -34,13 +34,14 @@
         ...items().map((item) =>
           h(
             "button", { type: "button", role: "menuitem", tabindex: "-1", "data-format": item.name, onclick: () => choose(item) },
-            h("b", {}, item.title), h("small", {}, item.what),
+            ...(item.image ? [h("img", { src: item.image, alt: "" })] : []), h("b", {}, item.title), h("small", {}, item.what),
           )),
       );
       document.addEventListener("pointerdown", pressed);
       list.hidden = false;
       opener.setAttribute("aria-expanded", "true");
-      entries()[0].focus();
+      entries()[0].focus({ preventScroll: true });
+      list.scrollIntoView({ block: "nearest" });
     };
     async function choose(item) {
       fold();

@@ -172,8 +172,8 @@
 
   function tools(model, state) {
     const fetchable = state?.may_verify && !model.is_local && state.state !== "here" && installs[model.id]?.state !== "running";
-    const fetch = button("Install", null, () => { asking.add(model.id); draw(); }, { text: true, class: "button", "aria-label": `Install ${model.title}` });
-    const take = button("Use", null, () => use(model), { text: true, class: "button primary", "aria-label": `Use ${model.title}` });
+    const fetch = button("Install", null, () => { asking.add(model.id); draw(); }, { text: true, class: "button primary", "aria-label": `Install ${model.title}` });
+    const take = button("Use", null, () => use(model), { text: true, class: `button${fetchable ? "" : " primary"}`, "aria-label": `Use ${model.title}` });
     const more = (label, act, offered) =>
       offered ? button(label, null, act, { text: true, class: "button", "aria-label": `${label} ${model.title}`.replace("Make default", "Make default:") }) : null;
     const owned = state?.may_verify;
@@ -196,7 +196,7 @@
     const first = chosen?.model === model.id ? h("span", { class: "model-default" }, "Default") : null;
     const check = checks[model.id]?.state === "running" ? progress(model, checks[model.id], ["Verifying", "Looking at its files …", stopVerifying]) : null;
     const fits = state ? h("p", { class: "model-fits", "data-fits": String(state.fits) }, h("b", {}, `${FITS[state.fits]}. `), state.memory) : null;
-    const fetched = state && state.state !== "here" && !model.is_local ? h("p", { class: "hint" }, "Install it, or it is downloaded when its first clip is made.") : null;
+    const fetched = state && state.state !== "here" && !model.is_local ? h("p", { class: "hint" }, "Its files are fetched when you install it.") : null;
     return h(
       "article",
       { class: "model", "data-model": model.id, "aria-labelledby": `model-${model.id}` },

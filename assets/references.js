@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const studio = window.studio;
-  const { h, icon, button, api, attempt, places, clearComplaints } = studio;
+  const { h, icon, button, words, api, attempt, places, clearComplaints } = studio;
   const RECENT = 8;
 
   const isClip = (reference) => reference.startsWith("clip:");
@@ -48,8 +48,8 @@
       const { images, clips } = left();
       const films = clips > 0 ? recent.filter((clip) => !chosen().includes(`clip:${clip.id}`)) : [];
       return [
-        ...(images > 0 ? [{ name: "image", title: "An image…", what: "PNG, JPEG or WebP: what something looks like" }] : []),
-        ...films.map((clip) => ({ name: clip.id, title: clip.name || clip.request.prompt, what: `A clip of ${clip.duration_s.toFixed(1)} s: how things move` })),
+        ...(images > 0 ? [{ name: "image", title: "An image…", what: `PNG, JPEG or WebP; ${images} more` }] : []),
+        ...films.map((clip) => ({ name: clip.id, title: clip.name || clip.request.prompt, what: `A clip of ${clip.duration_s.toFixed(1)} s, ${words.when(clip.created_at)}`, image: clip.urls.thumbnail })),
         ...(images > 0 || films.length ? [] : [{ name: "none", title: "Nothing more", what: clips > 0 ? "There is no clip in the library yet" : "These are as many as this model takes" }]),
       ];
     };
@@ -71,15 +71,19 @@
       const face = h("img", { src: source, alt: `Reference ${index + 1}, ${what === "clip" ? "a clip" : "an image"}` });
       face.addEventListener("error", () => face.replaceWith(icon(isClip(reference) ? "film" : "image")));
       return h(
-        "div", { class: "reference", role: "listitem", "data-kind": what },
+        "div", { class: "reference-tile", role: "listitem", "data-kind": what },
         face, button(`Remove reference ${index + 1}`, "close", () => set(chosen().filter((each) => each !== reference))),
       );
     };
     const draw = () => {
       drawnFor = studio.form?.model;
-      const hint = limits().need_lora
-        ? "Clips or images that a LoRA follows: poses, depths, styles. Add that LoRA under Styles."
-        : "Images of what is to be seen, or a clip that the new one follows.";
+      const { images, clips, need_lora, are_needed } = limits();
+      const many = (count, what) => (count ? `${count === 1 ? "one" : `up to ${count}`} ${what}${count === 1 ? "" : "s"}` : "");
+      const most = [many(images, "image"), many(clips, "clip")].filter(Boolean).join(" and ");
+      const role = need_lora
+        ? "that a LoRA follows, such as poses or depths. Add that LoRA under Styles."
+        : clips ? "Images show what is to be seen; the new clip follows a clip, such as poses, depth or a sketch." : "They show what is to be seen.";
+      const hint = `${are_needed ? "Needed" : "Optional"}: ${most}${need_lora ? " " : ". "}${role}`;
       slot.replaceChildren(
         h("div", { class: "slot-text" }, h("b", {}, "References"), h("span", {}, hint)),
         h("div", { class: "reference-tiles", role: "list" }, chosen().map(tile)),

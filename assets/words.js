@@ -91,12 +91,16 @@
       h("button", { type: "button", class: "words-other", onclick: () => studio.bridge("select", { model }) }, `use ${title}`),
       ". ",
     ];
-    const draw = (title, unknown, knowing = []) => {
-      const key = JSON.stringify([unknown, knowing]);
+    const draw = (title, unknown, { known_by: knowing = [], language = "en" } = {}) => {
+      const key = JSON.stringify([unknown, knowing, language]);
       if (key === told) return; // said once is enough for those who listen
       told = key;
       const shown = unknown.slice(0, SHOWN);
       const more = unknown.length - shown.length;
+      if (language !== "en" && unknown.length > 1) {
+        const name = new Intl.DisplayNames(["en"], { type: "language" }).of(language);
+        return void note.replaceChildren(`${title} reads English; this looks like ${name}. Enhance puts it into words that ${title} knows.`);
+      }
       const joint = (i) => (i === 0 ? "" : i === shown.length - 1 && !more ? " and " : ", ");
       note.replaceChildren(
         ...(shown.length ? [`${title} does not know `] : []),
@@ -117,9 +121,9 @@
       const calls = (studio.triggerWords ?? []).flatMap((word) => word.toLowerCase().split(/\s+/)); // a style knows them
       answer.unknown = answer.unknown.filter((each) => !calls.includes(each.word.toLowerCase()));
       const isWritten = (each) => Array.from(prompt).slice(0, each.end).join("").length !== cursor;
-      draw(answer.title, answer.unknown.filter(isWritten), answer.known_by);
+      draw(answer.title, answer.unknown.filter(isWritten), answer);
       if (!answer.unknown.every(isWritten))
-        timer = setTimeout(() => mine === asked && draw(answer.title, answer.unknown, answer.known_by), STILL_TYPING_MS);
+        timer = setTimeout(() => mine === asked && draw(answer.title, answer.unknown, answer), STILL_TYPING_MS);
     };
     const look = () => {
       const { model } = studio.form;

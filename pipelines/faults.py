@@ -43,6 +43,10 @@ def _sentence(field: str, fault: Any) -> str:  # noqa: C901 - one case for each 
             return f"{field} is {shown}; use an ordinary finite number."
         case "enum" | "literal_error":
             return f"{field} is {shown}; use one of {context['expected']}."
+        case "int_parsing" | "int_from_float" | "int_type":
+            return f"{field} is {shown}; write a whole number."
+        case "float_parsing" | "float_type":
+            return f"{field} is {shown}; write a number."
         case "missing":
             return f"{field} is missing; add it."
         case "value_error":

@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 _LARGEST_SIDE = 256  # motion is looked at no larger: it costs with the area and gains nothing
 _LEAST_GUESSED = 4  # contacts guessed from motion alone: of fewer, half of those that seem sure are a frame off or more
 _MONO_RATE = 16_000
+_VOICE, _SURE = " voice", 0.5
+"""How classes of voices end, and from which share of certainty on one is heard."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Witness:
     sure: dict[str, dict[str, float]]
     contacts_s: np.ndarray
     mouth_F: np.ndarray
+
+    @property
+    def speaks(self) -> bool:
+        """Whether a voice is heard: without one there are no lips to look at."""
+        return sum(sure for name, sure in self.sure.get("sound", {}).items() if name.endswith(_VOICE)) >= _SURE
 
 
 def quality_card(
@@ -154,7 +161,7 @@ def _kinds(
         "impact": of_events(touching, heard, duration_s, frame_rate),
         "beat": of_events(motion_peaks(frames_FHWC, frame_rate), heard, duration_s, frame_rate),
     }
-    if witness is not None:
+    if witness is not None and witness.speaks:
         loudness = envelope(mono_N, _MONO_RATE, frame_rate, len(frames_FHWC))
         found["lip"] = of_curves(witness.mouth_F, loudness, frame_rate)
     return {kind: offset for kind, offset in found.items() if offset is not None}

@@ -131,18 +131,19 @@ _SEMANTIC = (
                                  ("SigLIP", (-0.1, 0.3), "Zhai et al. 2023, arXiv:2303.15343"))),
 )  # fmt: skip
 _SIDES = {"in": "kept frames go over into new ones", "out": "new frames go over into kept ones"}
+_EDGE = {"in": "where the new begins", "out": "where the new ends"}
 _SEAM = tuple(
     metric for side, where in _SIDES.items() for metric in (
-        Metric(f"seam.{side}_s", f"Seam ({side})", "s", (0, 60), "lower", "picture",
+        Metric(f"seam.{side}_s", f"Seam {_EDGE[side]}", "s", (0, 60), "lower", "picture",
                f"Where {where}; only clips that an edit made have it.", _OURS),
-        Metric(f"seam.{side}_colour", "Colour there", "CIELAB", (0, 20), "lower", "picture",
+        Metric(f"seam.{side}_colour", f"Colour {_EDGE[side]}", "CIELAB", (0, 20), "lower", "picture",
                f"By how much the colours change more where {where} than between any other two frames within six of it: mean "
                "distance of 4x4 fields of the picture.", "CIE 1976", (0, _SEAM_COLOUR[0]), (0, _SEAM_COLOUR[1])),
-        Metric(f"seam.{side}_sharpness", "Sharpness there", "times", (0, 2), "near", "picture",
+        Metric(f"seam.{side}_sharpness", f"Sharpness {_EDGE[side]}", "times", (0, 2), "near", "picture",
                f"Sharpness of the new frames over that of the kept ones, up to six of each, where {where}.",
                "as picture.sharpness", (1 / _SEAM_SHARPNESS[0], _SEAM_SHARPNESS[0]),
                (1 / _SEAM_SHARPNESS[1], _SEAM_SHARPNESS[1]), 1.0),
-        Metric(f"seam.{side}_motion", "Motion there", "sides/s", (0, 1), "lower", "picture",
+        Metric(f"seam.{side}_motion", f"Motion {_EDGE[side]}", "sides/s", (0, 1), "lower", "picture",
                f"By how much the motion of the fastest twentieth of the picture changes more where {where} than elsewhere "
                "within six frames.", _OURS, (0, _SEAM_MOTION[0]), (0, _SEAM_MOTION[1])),
     )

@@ -62,7 +62,7 @@ class Enhancement:
     engine: Literal["rules", "model"] = "rules"
 
 
-COMPLETE = "The prompt already says all that this strategy adds."
+COMPLETE = "There is nothing to add here: the prompt says all of it."
 _FULL = f"The prompt is at its limit of {MAX_PROMPT_CHARACTERS:,} characters; shorten it to add anything."
 _SHOT_S = 1.0  # no shot of a list is shorter
 _SHOTS = 4
@@ -114,8 +114,9 @@ def _inside(prompt: str, strategy: Strategy, model: Model, keep: Sequence[str]) 
         shots = _structured(base, model.duration_s, keep)
         return shots, f"{title} makes a shot of each sentence; write two or more." if shots == base else None
     if inside.lacks_words(strategy.value, vocabulary):
-        return base, f"{title} knows no words for this strategy; choose another, or a model that takes any words."
-    return _written_on(base, inside.additions(base, strategy.value, vocabulary)), None
+        return base, f"{title} knows no words for this; choose something else, or a model that takes any words."
+    written = _written_on(base, inside.additions(base, strategy.value, vocabulary))
+    return written, f"{title} knows no more words that go with these." if written == base else None
 
 
 _ROOM = 160  # what the longest phrase takes: a slot is filled where the longest would fit, or never

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from pipelines import contract
 from pipelines.contract import MAX_PROMPT_CHARACTERS, NotFound
+from pipelines.prompting.reading import language_of
 from studio.api.wire import body_of, json_body, parse
 from studio.studio import Studio
 
@@ -63,6 +64,8 @@ class CheckedPrompt(BaseModel):
     title: str
     has_vocabulary: bool
     """False for a model that takes any words."""
+    language: str
+    """Of the prompt, as a code of two letters."""
     unknown: list[UnknownWord]
     """In the prompt's order, each once."""
     known_by: list[KnowingModel]
@@ -92,6 +95,7 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
             model=spec.id,
             title=spec.title,
             has_vocabulary=spec.has_vocabulary,
+            language=language_of(wanted.prompt),
             unknown=unknown,
             known_by=[KnowingModel(model=each.id, title=each.title) for each in knowing],
         )

@@ -106,7 +106,8 @@ def _judged(
         if name is None:
             raise
         value = json.dumps(settings[name], ensure_ascii=False, default=str)[:60]
-        raise InvalidRequest(f"axes: {name[:17]} {value} cannot be made: {error.message}", field="axes") from error
+        shown = f"{name[:17]}…" if name.startswith(LORA) else name
+        raise InvalidRequest(f"axes: {shown} {value} cannot be made: {error.message}", field="axes") from error
     return made
 
 

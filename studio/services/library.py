@@ -180,10 +180,12 @@ class LibraryService:
                     break
                 ancestors.append(found)
             edits = clips.edits_of(connection, owner, clip_id)
+            others = clips.edits_of(connection, owner, ancestors[0].id) if ancestors else []
         return Family(
             ancestors=tuple(clip_record(each) for each in reversed(ancestors)),
             clip=clip_record(row),
             edits=tuple(clip_record(each) for each in edits),
+            siblings=tuple(clip_record(each) for each in others if each.id != clip_id),
         )
 
     def strip(self, owner: str, clip_id: str, count: int) -> Path:

@@ -102,6 +102,8 @@ class Family(Record):
     clip: StoredClip
     edits: tuple[StoredClip, ...]
     """What was edited from it, oldest first."""
+    siblings: tuple[StoredClip, ...] = ()
+    """What else was edited from the clip that it was edited from, oldest first."""
 
 
 class Job(Record):

@@ -6,7 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.contract import GenerationRequest, StudioError, parse_request
+from pipelines.contract import Conflict, GenerationRequest, StudioError, parse_request
+from pipelines.models.installed import installed
 from pipelines.registry import ModelSpec
 from studio.owners import owner_of
 from studio.studio import Studio
@@ -30,10 +31,17 @@ class Answers:
         """Hand the form in: the job or what is wrong, and the seed that was taken."""
         try:
             wanted = request_of(dict(zip(NAMES, given, strict=True)), self._catalogue)
+            self._check_is_here(wanted.model)
             job = self._studio.jobs.submit(owner_of(request.request), wanted)
         except StudioError as error:
             return _complaint(error), gr.update()
         return {"job": job.model_dump(mode="json")}, job.request.seed
+
+    def _check_is_here(self, model: str) -> None:
+        """Raises ``Conflict`` where Generate would fetch a model, which can be a hundred gigabytes, without a question."""
+        spec = self._catalogue.get(model)
+        if installed(spec).state != "here":
+            raise Conflict(f"{spec.title} is not on this machine yet: install it in the Models tab first.", field="model")
 
     def weigh(self, *given: Any) -> dict[str, Any] | None:
         """What the form's clip would take of the memory; nothing for a form that cannot be handed in yet."""
@@ -97,7 +105,7 @@ class Answers:
             values = values_of(wanted, self._catalogue)
         except StudioError as error:
             return [_complaint(error), *[gr.update() for _ in range(len(NAMES) + 2)]]
-        return [{"restored": True}, gr.update(selected="create"), *_updates(values, self._catalogue.get(wanted.model))]
+        return [{"restored": wanted.kind}, gr.update(selected="create"), *_updates(values, self._catalogue.get(wanted.model))]
 
 
 def first_model(studio: Studio) -> ModelSpec:

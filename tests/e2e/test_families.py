@@ -100,7 +100,7 @@ def test_images_and_clips_are_shown_to_a_model_that_takes_them(browser: Browser,
     expect(field).to_be_hidden()
     page.get_by_role("tab", name="Models").click()
     page.locator(".model[data-model=tiny-vace]").get_by_role("button", name="Use tiny-vace").click()
-    expect(field).to_contain_text("a clip that the new one follows")
+    expect(field).to_contain_text("up to 3 images and one clip")
     person.write("a red ball")
     page.locator("#field-size input").fill("96 x 64")
     page.locator("#field-size input").blur()
@@ -112,18 +112,18 @@ def test_images_and_clips_are_shown_to_a_model_that_takes_them(browser: Browser,
     expect(field.locator(".complaint")).to_contain_text("references is not a PNG, JPEG or WebP image")
     Image.new("RGB", (80, 60), (200, 40, 40)).save(tmp_path / "thing.png")
     field.locator("input[type=file]").set_input_files(tmp_path / "thing.png")
-    expect(field.locator(".reference[data-kind=image] img")).to_have_count(1)
+    expect(field.locator(".reference-tile[data-kind=image] img")).to_have_count(1)
     adding = field.get_by_role("button", name="Add a reference")
     adding.click()
     expect(field.get_by_role("menuitem").first).to_contain_text("An image")
     field.locator(f"[data-format='{filmed['id']}']").click()
-    expect(field.locator(".reference[data-kind=clip] img")).to_have_count(1)
+    expect(field.locator(".reference-tile[data-kind=clip] img")).to_have_count(1)
     adding.click()
     expect(field.locator(f"[data-format='{filmed['id']}']")).to_have_count(0)
     page.keyboard.press("Escape")
     assert not person.overflows() and page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
     page.reload()
-    expect(field.locator(".reference")).to_have_count(2)
+    expect(field.locator(".reference-tile")).to_have_count(2)
     job = person.generate()
     assert [each.partition(":")[0] for each in job["request"]["references"]] == ["sha256", "clip"]
     while job["state"] in ("queued", "running"):
@@ -132,8 +132,8 @@ def test_images_and_clips_are_shown_to_a_model_that_takes_them(browser: Browser,
     assert job["state"] == "done", job["error"]
     assert person.api(f"/clips/{job['result']['id']}/family")["ancestors"] == [], "it follows the other and was not made from it"
     field.get_by_role("button", name="Remove reference 1").click()
-    expect(field.locator(".reference")).to_have_count(1)
-    expect(field.locator(".reference")).to_have_attribute("data-kind", "clip")
+    expect(field.locator(".reference-tile")).to_have_count(1)
+    expect(field.locator(".reference-tile")).to_have_attribute("data-kind", "clip")
     person.leave()
 
 

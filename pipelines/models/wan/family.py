@@ -125,7 +125,7 @@ def _editors(wan: ModelSpec) -> tuple[ModelSpec, ...]:
             wan,
             id="wan-2.1-vace-1.3b",
             title="Wan 2.1 VACE, 1.3 B",
-            description="Edits the picture of any clip, and makes clips without sound: from words or from a first frame.",
+            description="Edits the picture of any clip, and makes clips without sound: from words, a first frame, or references.",
             source="Wan-AI/Wan2.1-VACE-1.3B-diffusers",
             call=_VACE,
             download_bytes=19_100_000_000,

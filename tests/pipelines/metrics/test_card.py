@@ -45,6 +45,16 @@ def test_every_measurement_is_in_the_catalogue():
             assert metric.fair[0] <= metric.good[0] < metric.good[1] <= metric.fair[1]
 
 
+def test_lips_are_looked_at_where_a_voice_is_heard():
+    said = []
+    talker = Scene((Subject("monster"),), "room", "talking", voice="low")
+    for scene, prompt in ((BOUNCE, "a red ball bouncing on grass"), (talker, "a monster talking")):
+        clip = make_clip(scene, size=128)
+        media = Media(clip.frames, Sound(clip.waveform[None], SAMPLE_RATE), RATE)
+        said.append("sync.lip_ms" in quality_card(media, GenerationRequest(prompt=prompt), POCKET))
+    assert said == [False, True]
+
+
 def test_what_a_clip_lacks_is_absent():
     clip = make_clip(BOUNCE, size=64)
     film = quality_card(Media(clip.frames, None, RATE), None, None)

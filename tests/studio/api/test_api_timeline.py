@@ -47,7 +47,8 @@ def test_takes_are_found_from_any_of_them(client: httpx.Client, finished) -> Non
     sister = made(client, {"source": f"clip:{first['id']}", "edit": {"kind": "trim", "end_s": 1.0}})
     ids = lambda clips: [clip["id"] for clip in clips]  # noqa: E731
     family = client.get(f"/api/v1/clips/{first['id']}/family").json()
-    assert ids(family["ancestors"]) == [] and ids(family["edits"]) == [second["id"], sister["id"]]
+    assert ids(family["ancestors"]) == [] and ids(family["edits"]) == [second["id"], sister["id"]] and family["siblings"] == []
+    assert ids(client.get(f"/api/v1/clips/{second['id']}/family").json()["siblings"]) == [sister["id"]]
     family = client.get(f"/api/v1/clips/{third['id']}/family").json()
     assert ids(family["ancestors"]) == [first["id"], second["id"]] and family["edits"] == []
     client.delete(f"/api/v1/clips/{sister['id']}")

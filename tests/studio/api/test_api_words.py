@@ -18,6 +18,7 @@ def test_a_prompt_is_checked_and_nothing_is_made(client: httpx.Client) -> None:
         "model": "pocket",
         "title": "Pocket",
         "has_vocabulary": True,
+        "language": "en",
         "unknown": [{"word": "mountain", "nearest": "snow", "start": 4, "end": 12}],
         "known_by": [],
     }
@@ -28,6 +29,11 @@ def test_a_model_that_knows_it_all_is_named(client: httpx.Client) -> None:
     answer = client.post(CHECK, json={"model": "pocket", "prompt": "a cat rolling on a stage"}).json()
     assert "cat" in [each["word"] for each in answer["unknown"]]
     assert answer["known_by"] == [{"model": "pocket-world", "title": "Pocket World"}]
+
+
+def test_another_language_is_told(client: httpx.Client) -> None:
+    answer = client.post(CHECK, json={"model": "pocket", "prompt": "ein roter Ball springt im Gras"}).json()
+    assert answer["language"] == "de" and len(answer["unknown"]) > 1
 
 
 @pytest.mark.parametrize(("model", "prompt"), [("pocket", ""), ("pocket", "a red ball"), ("ltx-2", "a skyscraper")])

@@ -59,9 +59,10 @@ def test_another_prompt_was_not_enhanced_from_the_original():
     [
         (REQUEST, (("guidance_scale", (1, 99)),), "axes: guidance_scale 99 cannot be made: .*use 50 or less"),
         (REQUEST, (("seed", (1, 2)), ("height", (128, 100))), "axes: height 100 cannot be made: .*use 96"),
+        (REQUEST, (("seed", (1, "banana")),), 'axes: seed "banana" cannot be made: seed is .banana.; write a whole number'),
         (REQUEST, (("effort", ("fast", "sleepy")),), 'axes: effort "sleepy" cannot be made: .*use one of'),
         (REQUEST, (("prompt", ("a cat", " ")),), 'axes: prompt " " cannot be made: prompt is empty'),
-        (STACK, ((ONE, (0, 9)),), "axes: lora:1+ 9 cannot be made: .*use 4 or less"),
+        (STACK, ((ONE, (0, 9)),), "axes: lora:1+… 9 cannot be made: .*use 4 or less"),
         (REQUEST, ((ONE, (0, 1)),), "weight of lora:1+…, which is not among the loras"),
         (REQUEST, (("guidance_scale", (1, 1.0)),), "a value of guidance_scale twice"),
         ({**REQUEST, "sigmas": [1.0, 0.5]}, (("num_inference_steps", (2, 3)),), "which sigmas overrule"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -30,6 +31,18 @@ def test_a_form_without_a_prompt_is_told_as_it_is(idle: Studio) -> None:
 def test_a_form_that_cannot_be_read_is_refused_in_a_sentence(idle: Studio) -> None:
     found = told(idle, size="very wide")
     assert found["turn"] == 3 and found["error"]["field"] == "size"
+
+
+def test_a_model_that_is_not_here_is_not_fetched_by_generate(idle: Studio) -> None:
+    spec = idle.catalogue.get("ltx-2.5")
+    values = defaults_of(spec) | {"prompt": "a cat"}
+    request = SimpleNamespace(request=SimpleNamespace(headers={}, client=None, cookies={}, state=SimpleNamespace()))
+    outcome, _ = Answers(idle).submit(request, *(values[name] for name in NAMES))
+    assert outcome["error"] == {
+        "message": "LTX-2.5 is not on this machine yet: install it in the Models tab first.",
+        "field": "model",
+    }
+    assert idle.jobs.list("local") == []
 
 
 def test_what_can_be_varied_are_settings_with_their_kinds() -> None:
