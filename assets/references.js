@@ -3,7 +3,7 @@
   "use strict";
   const studio = window.studio;
   const { h, icon, button, words, api, attempt, places, clearComplaints } = studio;
-  const RECENT = 8;
+  const RECENT = 24;
 
   const isClip = (reference) => reference.startsWith("clip:");
   const idOf = (reference) => reference.slice("clip:".length);

@@ -8,6 +8,7 @@
   const STILL_TYPING_MS = 900; // the word at the cursor is not yet written
   const SHOWN = 4;
   const LONGEST = 32;
+  const LATIN = /[a-z]/i; // in a prompt that is otherwise Japanese or Chinese: a mixture
   const KINDS = {
     subject: "Who and what",
     colour: "Colours",
@@ -97,7 +98,8 @@
       told = key;
       const shown = unknown.slice(0, SHOWN);
       const more = unknown.length - shown.length;
-      if (language !== "en" && unknown.length > 1) {
+      const isForeign = { en: false, ja: !LATIN.test(field()?.value), zh: !LATIN.test(field()?.value) }[language] ?? unknown.length > 1;
+      if (isForeign && unknown.length) {
         const name = new Intl.DisplayNames(["en"], { type: "language" }).of(language);
         return void note.replaceChildren(`${title} reads English; this looks like ${name}. Enhance puts it into words that ${title} knows.`);
       }

@@ -28,7 +28,8 @@ _HEAD = """# What the benchmarks found
 
 Written by `make bench` (`python -m benchmarks`); every row is one script, which prints the same when it is run alone. A gate that
 is missed is shown as it is. Speed is always a ratio of two ways in one run on one machine. `--quick` means a shorter run with
-wider chance.
+wider chance. On a rented machine others may take part of the processor: how much while a script ran is told where it is known, and from a
+tenth on small differences mean nothing.
 
 | benchmark | claim | figure | gate | holds | shape, machine, command, date |
 |---|---|---|---|---|---|
@@ -43,7 +44,7 @@ def scripts() -> list[str]:
 def run(name: str, *, quick: bool) -> dict[str, Any]:
     """The report of one benchmark, or why there is none."""
     command = [sys.executable, str(HERE / f"{name}.py"), "--json", *(["--quick"] if quick else [])]
-    started = time.monotonic()
+    started, before = time.monotonic(), processor()
     try:
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_S, check=False)
         lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
@@ -52,11 +53,33 @@ def run(name: str, *, quick: bool) -> dict[str, Any]:
             report["cannot"] = True
     except subprocess.TimeoutExpired:
         report = {"problem": f"not done after {LONGEST_S:g} s"}
-    return report | {
-        "command": f"python benchmarks/{name}.py" + (" --quick" if quick else ""),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "took_s": round(time.monotonic() - started, 1),
-    }
+    taken = stolen(before, processor())
+    return (
+        report
+        | ({} if taken is None else {"stolen": round(taken, 3)})
+        | {
+            "command": f"python benchmarks/{name}.py" + (" --quick" if quick else ""),
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "took_s": round(time.monotonic() - started, 1),
+        }
+    )
+
+
+def processor() -> list[int]:
+    """Times of the whole processor by what it did, in ticks, as Linux counts them; empty elsewhere."""
+    try:
+        return [int(part) for part in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+    except (OSError, ValueError):
+        return []
+
+
+def stolen(before: list[int], after: list[int]) -> float | None:
+    """Of the time that was wanted between two readings, the share that the machine's host gave to others."""
+    if len(before) < 8 or len(after) < 8:
+        return None
+    user, nice, system, _, _, irq, softirq, steal = (b - a for a, b in zip(before, after, strict=True))
+    wanted = user + nice + system + irq + softirq + steal
+    return steal / wanted if wanted else 0.0
 
 
 def last_line(text: str) -> str:
@@ -86,6 +109,8 @@ def row(name: str, report: dict[str, Any]) -> str:
     held = "yes" if report.get("pass") else "not measured" if report.get("cannot") else "**no**"
     found = report.get("problem") or in_words(report.get("figure", ""))
     where = f"{in_words(report.get('shape', ''))}. {report.get('machine', '')}. `{report['command']}`, {report['date']}"
+    if "stolen" in report:
+        where += f" ({report['stolen']:.0%} of the processor went to others)"
     cells = (name, claim_of(name), found, in_words(report.get("gate", "")), held, where)
     return "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |"
 

@@ -11,7 +11,18 @@ def told(error: ValidationError) -> tuple[str, str]:
     """The first fault of a report, and the field that it is about."""
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "request"
-    return _sentence(field, first), field
+    return _sentence(_spoken(first["loc"]), first), field
+
+
+def _spoken(place: tuple[int | str, ...]) -> str:
+    """The field as a person would call it: an operation's own settings by their name, of a stack of LoRAs which one it is."""
+    match place:
+        case ("edit", _, *own):
+            return ".".join(map(str, own)) or "edit"
+        case ("loras", int(index), name):
+            return f"{name} of LoRA {index + 1}"
+        case _:
+            return ".".join(map(str, place)) or "request"
 
 
 def _number(value: float) -> str:

@@ -37,6 +37,16 @@ def test_a_model_that_knows_the_word_is_one_press_away(visitor: Visitor) -> None
     expect(note).to_be_empty()
 
 
+def test_a_prompt_in_another_language_is_sent_to_enhance(visitor: Visitor) -> None:
+    note = visitor.page.locator(".words-note")
+    visitor.write("ein roter Ball springt im Gras")
+    expect(note).to_have_text("Pocket reads English; this looks like German. Enhance puts it into words that Pocket knows.")
+    visitor.write("红色的球")
+    expect(note).to_contain_text("this looks like Chinese")
+    visitor.write("a red ball")
+    expect(note).to_be_empty()
+
+
 def test_article_capital_and_other_letters_around_the_word_stay_right(visitor: Visitor) -> None:
     page = visitor.page
     visitor.write("Coins meet 🎬 a bagel and an island. “A skyscraper!” 红色的球")
