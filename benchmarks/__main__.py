@@ -28,8 +28,8 @@ _HEAD = """# What the benchmarks found
 
 Written by `make bench` (`python -m benchmarks`); every row is one script, which prints the same when it is run alone. A gate that
 is missed is shown as it is. Speed is always a ratio of two ways in one run on one machine. `--quick` means a shorter run with
-wider chance. On a rented machine others may take part of the processor: how much while a script ran is told where it is known, and from a
-tenth on small differences mean nothing.
+wider chance. On a rented machine others may take part of the processor: how much while a script ran is told where it is known,
+and from a tenth on small differences mean nothing.
 
 | benchmark | claim | figure | gate | holds | shape, machine, command, date |
 |---|---|---|---|---|---|
