@@ -46,4 +46,5 @@ def log_mel(waveform_BN: torch.Tensor, sound: Mel, frames: int | None = None) ->
 
 @lru_cache(maxsize=4)
 def _filters(sound: Mel) -> torch.Tensor:
-    return torch.from_numpy(librosa.filters.mel(sr=sound.sample_rate, n_fft=sound.window_length, n_mels=sound.mel_bins))
+    with torch.inference_mode(False):  # kept for whoever comes next, who may train through it
+        return torch.from_numpy(librosa.filters.mel(sr=sound.sample_rate, n_fft=sound.window_length, n_mels=sound.mel_bins))

@@ -139,6 +139,17 @@ def generate(folder: Path, manifest: dict[str, str], tmp_path: Path):
     return last.result
 
 
+def test_a_card_before_it_does_not_keep_a_training_from_learning(recipe):
+    from pipelines.mel import _filters
+
+    _filters.cache_clear()
+    with torch.inference_mode():
+        log_mel(torch.zeros(1, 16_000), recipe.sound)
+    heard = torch.randn(1, 16_000, requires_grad=True)
+    log_mel(heard, recipe.sound).sum().backward()
+    assert heard.grad is not None
+
+
 def test_plain_scenes_come_first_but_not_for_weights_that_had_them(recipe):
     scenes = [sample(np.random.default_rng(row)) for row in range(40)]
     shape = (40, 3 * 2 * 2, recipe.video_latent_channels), (40, recipe.audio_latent_frames, recipe.audio_token)
