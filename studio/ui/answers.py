@@ -54,6 +54,7 @@ class Answers:
         """The request that the form stands for, as the page's script sends it on in a grid; ``turn`` says which asking it was."""
         try:
             body = body_of(dict(zip(NAMES, given, strict=True)), self._catalogue)
+            self._check_is_here(body["model"])
         except StudioError as error:
             return {"turn": event._data["turn"], **_complaint(error)}
         return {"turn": event._data["turn"], "body": body}
