@@ -12,13 +12,13 @@ from pipelines.conditioning import cover
 from pipelines.contract import InvalidRequest
 
 
-def picture_of(path: Path) -> Image.Image:
-    """A stored image. Raises ``InvalidRequest``."""
+def picture_of(path: Path, field: str = "references") -> Image.Image:
+    """A stored image, which is for ``field``. Raises ``InvalidRequest``."""
     try:
         with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
             return image.convert("RGB")
     except OSError as error:
-        raise InvalidRequest(f"references has an unreadable image ({error}): upload it again.", field="references") from error
+        raise InvalidRequest(f"{field} cannot be read ({error}); upload the image again.", field=field) from error
 
 
 def frames_of(path: Path, num_frames: int, frame_rate: float) -> np.ndarray:

@@ -75,15 +75,10 @@ class DiffusersCall(Node):
 
     def _picture(self, context: Context, reference: str) -> Any:
         """The first frame, cut to the clip's shape."""
-        from PIL import Image
-
         from pipelines.conditioning import cover
+        from pipelines.showing import picture_of
 
-        try:
-            with Image.open(context.media_path(reference), formats=("PNG", "JPEG", "WEBP")) as image:
-                return cover(image, self.height, self.width)
-        except OSError as error:
-            raise InvalidRequest(f"first_frame cannot be read ({error}); upload the image again.", field="first_frame") from error
+        return cover(picture_of(context.media_path(reference), "first_frame"), self.height, self.width)
 
     def _begun(self, context: Context, picture: Any) -> dict[str, Any]:
         """A clip that begins with ``picture``, if there is one, follows a clip and shows the things of its references."""
