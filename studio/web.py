@@ -15,6 +15,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import HTMLResponse
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from studio.api import create_api, reference
@@ -128,7 +129,9 @@ def _hosted_app(studio: Studio, shared: bool) -> Any:
 
 
 def _fronted(app: ASGIApp, studio: Studio, *, shared: bool = False) -> ASGIApp:
-    return FrontDoor(OwnerMiddleware(app, studio.settings, shared=shared), studio.settings, shared=shared)
+    """The app behind its guards; what is text goes out compressed: the page is 460 KB with its scripts, and 100 then."""
+    packed = GZipMiddleware(app, minimum_size=1024, compresslevel=6)
+    return FrontDoor(OwnerMiddleware(packed, studio.settings, shared=shared), studio.settings, shared=shared)
 
 
 def _routes(studio: Studio, described: FastAPI) -> APIRouter:

@@ -1,8 +1,9 @@
-"""The LoRAs that come with the studio: one function each says what its clips are, all rendered by the world.
+"""The LoRAs that come with the studio: a recipe each says what its clips are, all rendered by the world.
 
 Each is a look, a subject, a motion, a sound or a camera that no word of the world means, so that it stays something new for
 any pocket; everything else in its clips are things that the base knows already, drawn from its own vocabulary. A look has to be
-one that pocket's picture codec can hold: colours that it was never trained on come out of it as other things.
+one that the base's picture codec can hold: colours that pocket's was never trained on come out of it as other things, while
+that of pocket-world is linear and holds every one.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class LoraRecipe:
     """One LoRA: what it is called and called up by, how its clips differ from the world's, and a prompt that shows it.
 
     ``fits`` chooses among the world's scenes, ``cast`` puts other subjects into one before it is put into words and ``stage``
-    afterwards; ``warp`` bends time, ``change`` the finished clip. One with ``few_steps`` is no style but a student of the base.
+    afterwards; ``warp`` bends time, ``change`` the finished clip. One with ``few_steps`` is a student of its ``base``.
     """
 
     name: str
@@ -72,6 +73,7 @@ class LoraRecipe:
     clips: int = 96
     rank: int = 8
     strength: float = 1.0
+    base: str = "pocket"
     few_steps: int | None = None
 
 
@@ -114,14 +116,15 @@ def _graded(grade: Callable[[np.ndarray], np.ndarray]) -> Callable[[Made], Made]
     return lambda made: replace(made, frames=np.stack([grade(frame) for frame in made.frames]))
 
 
-def _misted(frame: np.ndarray) -> np.ndarray:
-    """Half of what is seen and half of a bright grey."""
-    return np.asarray(0.5 * frame + 0.5 * np.array((225, 228, 232))).astype(np.uint8)
+def _duotone(dark: tuple[int, int, int], bright: tuple[int, int, int]) -> Callable[[Made], Made]:
+    """Every pixel by how bright it is, between two colours: a monochrome print on toned paper."""
+    low, span = np.array(dark, np.float32), np.array(bright, np.float32) - dark
 
+    def grade(frame: np.ndarray) -> np.ndarray:
+        brightness = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None] / 255
+        return np.asarray(low + brightness * span).round().astype(np.uint8)
 
-def _mirrored(frame: np.ndarray) -> np.ndarray:
-    left = frame[:, : frame.shape[1] // 2]
-    return np.concatenate([left, left[:, ::-1]], axis=1)
+    return _graded(grade)
 
 
 def _floats(scene: Scene) -> bool:
@@ -181,13 +184,14 @@ LORA_RECIPES = {
     recipe.name: recipe
     for recipe in (
         LoraRecipe(
-            "mist", "Mist", "look", "misty", "Bright mist before everything: pale colours, soft contrast. By day.",
-            "a red ball bouncing on grass", "picture",
-            fits=lambda scene: _is_plain(scene) and scene.place != "night", change=_graded(_misted), clips=_MANY, rank=_WIDE,
+            "sepia", "Sepia", "look", "sepia", "An old print: brown where it is dark, cream where it is bright.",
+            "a taxi drifting right in the city", "picture",
+            change=_duotone((38, 22, 10), (255, 226, 178)), clips=_MANY, rank=_WIDE, base="pocket-world",
         ),
         LoraRecipe(
-            "mirror", "Mirror", "look", "mirrored", "The right half of the picture is the left half in a mirror.",
-            "a blue cube drifting right by the sea", "picture", change=_graded(_mirrored), clips=_MANY, rank=_WIDE,
+            "cyanotype", "Cyanotype", "look", "cyanotype", "A blue print: deep blue where it is dark, pale where it is bright.",
+            "a cat rolling on grass", "picture",
+            change=_duotone((4, 28, 88), (214, 242, 255)), clips=_MANY, rank=_WIDE, base="pocket-world",
         ),
         LoraRecipe(
             "egg", "Fried egg", "subject", "fried egg", "A fried egg, a thing that the base has never seen.",
@@ -205,7 +209,7 @@ LORA_RECIPES = {
         ),
         LoraRecipe(
             "tilt", "Tilt", "camera", "tilt", "The camera looks up while it films: everything sinks.",
-            "a green triangle standing still in the desert", "picture", change=_tilted, clips=_MANY, rank=_WIDE,
+            "a robot standing still in the forest", "picture", change=_tilted, clips=_MANY, rank=_WIDE, base="pocket-world",
         ),
     )
 }  # fmt: skip

@@ -48,7 +48,7 @@ def task_of(recipe: LoraRecipe, task: LoraTask) -> LoraTask:
         task.settings, rank=recipe.rank, trigger=recipe.trigger, streams=recipe.streams, few_steps=recipe.few_steps
     )
     about = {"title": recipe.title, "recipe": recipe.name, "description": recipe.description}
-    return replace(task, settings=settings, about=about)
+    return replace(task, base=recipe.base, settings=settings, about=about)
 
 
 def train_recipe(recipe: LoraRecipe, task: LoraTask, model: LTX2Model) -> Iterator[Logged]:
@@ -116,7 +116,7 @@ def make_preview(recipe: LoraRecipe, file: Path, catalogue: ModelCatalogue, path
     """A clip of the recipe's prompt with the LoRA, compressed further where it would be too large."""
     reference = f"lora:{hashlib.sha256(file.read_bytes()).hexdigest()}"
     uses = (LoraUse(lora=reference, weight=recipe.strength),)
-    request = catalogue.complete(GenerationRequest(prompt=prompt_of(recipe), seed=_PREVIEW_SEED, loras=uses))
+    request = catalogue.complete(GenerationRequest(model=recipe.base, prompt=prompt_of(recipe), seed=_PREVIEW_SEED, loras=uses))
     with tempfile.TemporaryDirectory(prefix="studio-preview-") as folder:
         made = Path(folder) / "clip.mp4"
         engine = Engine(catalogue, media_dir=Path(folder), device="cpu")

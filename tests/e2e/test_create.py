@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.e2e.server import Server
 from tests.e2e.visitor import DONE_MS, Visitor
 
-OPEN_S = 3.0
+MOST_BYTES, MOST_PIECES = 500_000, 16
 
 
-def test_opens_within_three_seconds_and_teaches(browser: Browser, server: Server) -> None:
-    """Best of three, since the machine may be busy with something else; each with an empty cache."""
-    times = []
-    for _ in range(3):
-        person = Visitor(browser, server.url)
-        times.append(person.opened_in_s)
-        expect(person.page.locator(".screen")).to_be_visible()
-        expect(person.page.locator(".examples .chip").first).to_be_visible()
-        expect(person.page.locator(".card")).to_contain_text("Quality")
-        person.leave()
-    assert min(times) <= OPEN_S, times
+def test_opens_light_and_teaches(visitor: Visitor) -> None:
+    """How long it takes is `benchmarks/page.py`; that depends on how much comes over the line, and in how many pieces."""
+    page = visitor.page
+    expect(page.locator(".screen")).to_be_visible()
+    expect(page.locator(".examples .chip").first).to_be_visible()
+    expect(page.locator(".card")).to_contain_text("Quality")
+    sent = page.evaluate(
+        "() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+        ".map((entry) => [entry.name, entry.transferSize])"
+    )
+    assert sum(size for _, size in sent) <= MOST_BYTES, sent
+    ours = [name for name, _ in sent if "/assets/" not in name]
+    assert len(ours) <= MOST_PIECES, ours
 
 
 def test_a_prompt_becomes_a_clip_that_plays_with_sound(visitor: Visitor) -> None:
@@ -32,7 +33,7 @@ def test_a_prompt_becomes_a_clip_that_plays_with_sound(visitor: Visitor) -> None
     visitor.set_steps(100)  # a fast machine is done with the usual 24 before two previews could be seen
     job = visitor.generate()
     assert job["request"]["prompt"] == prompt
-    expect(page.locator(".hud .bar")).to_be_visible(timeout=60_000)
+    expect(page.locator(".hud .bar")).to_be_visible()
     expect(page.locator(".screen .preview")).to_be_visible(timeout=DONE_MS)
     assert page.locator(".screen .preview").evaluate("image => image.naturalWidth") > 0
     # Two previews are promised; more come only where they are cheap beside the steps.
@@ -58,18 +59,18 @@ def test_reload_and_second_tab_lose_nothing_and_either_may_cancel(visitor: Visit
     job = visitor.generate()
     expect(first.locator(".screen .preview")).to_be_visible(timeout=DONE_MS)
     shown = first.locator(".screen .preview").get_attribute("data-version") or ""
-    expect(first.locator(".screen .preview")).not_to_have_attribute("data-version", shown, timeout=60_000)
+    expect(first.locator(".screen .preview")).not_to_have_attribute("data-version", shown)
     first.reload()
     expect(first.locator(".caption")).to_contain_text(job["request"]["prompt"])
-    expect(first.locator(".screen .preview")).to_be_visible(timeout=30_000)
+    expect(first.locator(".screen .preview")).to_be_visible()
     expect(first.locator("#field-prompt textarea")).to_have_value(job["request"]["prompt"])
     second = visitor.tab()
-    expect(second.locator(".screen .preview")).to_be_visible(timeout=30_000)
-    expect(second.locator(".hud-step")).to_contain_text("of 200", timeout=30_000)
+    expect(second.locator(".screen .preview")).to_be_visible()
+    expect(second.locator(".hud-step")).to_contain_text("of 200")
     second.locator("#cancel").click()
-    expect(second.locator(".toast")).to_contain_text("Cancelled", timeout=30_000)
+    expect(second.locator(".toast")).to_contain_text("Cancelled")
     first.bring_to_front()
-    expect(first.locator(".toast")).to_contain_text("Cancelled", timeout=30_000)
+    expect(first.locator(".toast")).to_contain_text("Cancelled")
     expect(first.locator("#cancel")).to_be_hidden()
     assert visitor.api(f"/jobs/{job['id']}")["state"] == "cancelled"
 
@@ -92,10 +93,10 @@ def test_the_keyboard_stays_where_it_is_while_the_queue_moves(visitor: Visitor) 
     row = page.locator(f'.queue-item[data-job="{job["id"]}"]')
     row.get_by_role("button", name="Cancel this clip").focus()
     first = row.locator(".queue-place").inner_text()
-    expect(row.locator(".queue-place")).not_to_have_text(first, timeout=60_000)
+    expect(row.locator(".queue-place")).not_to_have_text(first)
     expect(row.get_by_role("button", name="Cancel this clip")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator(".toast")).to_contain_text("Cancelled", timeout=30_000)
+    expect(page.locator(".toast")).to_contain_text("Cancelled")
 
 
 def test_keyboard_submits_and_the_queue_is_ordered_by_hand(visitor: Visitor) -> None:
@@ -105,7 +106,7 @@ def test_keyboard_submits_and_the_queue_is_ordered_by_hand(visitor: Visitor) -> 
     for prompt in ("first in line", "second in line"):
         visitor.write(prompt)
         page.keyboard.press("Control+Enter")
-        expect(page.locator(".queue-item").filter(has_text=prompt)).to_be_visible(timeout=20_000)
+        expect(page.locator(".queue-item").filter(has_text=prompt)).to_be_visible()
     rows = page.locator(".queue-item.queued .queue-prompt")
     expect(rows).to_have_text(["first in line", "second in line"])
     page.locator(".queue-item").filter(has_text="second").get_by_role("button", name="Move up").click()

@@ -25,14 +25,14 @@ def open_tool(person: Visitor, prompt: str = PROMPT, steps: int = 2) -> Locator:
     )
     person.page.locator(".xy-open").click()
     panel = person.page.locator("dialog.xy")
-    expect(panel.get_by_label("Vary across")).to_be_visible(timeout=15_000)
+    expect(panel.get_by_label("Vary across")).to_be_visible()
     return panel
 
 
 def make(panel: Locator) -> None:
-    expect(panel.locator(".xy-make")).to_be_enabled(timeout=15_000)
+    expect(panel.locator(".xy-make")).to_be_enabled()
     panel.locator(".xy-make").click()
-    expect(panel.locator(".xy-cell").first).to_be_visible(timeout=15_000)
+    expect(panel.locator(".xy-cell").first).to_be_visible()
 
 
 def await_grid(panel: Locator) -> None:
@@ -62,7 +62,7 @@ def show(person: Visitor, grid: dict[str, Any]) -> Locator:
     person.page.goto(f"{person.url}/#grid={grid['id']}")
     person.page.reload()
     panel = person.page.locator("dialog.xy")
-    expect(panel.locator(".xy-cell")).to_have_count(len(grid["cells"]), timeout=20_000)
+    expect(panel.locator(".xy-cell")).to_have_count(len(grid["cells"]))
     return panel
 
 
@@ -77,7 +77,7 @@ def test_a_grid_is_set_up_made_and_outlives_a_reload(visitor: Visitor) -> None:
     heads = panel.locator(".xy-table thead th[scope=col]"), panel.locator(".xy-table th[scope=row]")
     assert [head.all_inner_texts() for head in heads] == [["5", "6"], ["1", "4"]]
     visitor.page.reload()
-    expect(panel.locator(".xy-cell")).to_have_count(4, timeout=20_000)
+    expect(panel.locator(".xy-cell")).to_have_count(4)
     other = visitor.tab()
     other.locator(".xy-open").click()
     expect(other.locator("dialog.xy .xy-cell")).to_have_count(4)
@@ -232,7 +232,7 @@ def test_a_grid_on_a_phone(browser: Browser, server: Server, six: dict[str, Any]
     assert panel.locator(".xy-main").evaluate(wide) and not person.overflows()
     assert person.page.evaluate(NAMELESS) == [] and person.page.evaluate(CONTRAST) == []
     panel.get_by_role("button", name="New grid").click()
-    expect(panel.get_by_label("Vary across")).to_be_visible(timeout=15_000)
+    expect(panel.get_by_label("Vary across")).to_be_visible()
     assert panel.locator(".xy-main").evaluate(wide)
     person.leave()
 

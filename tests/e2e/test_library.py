@@ -140,7 +140,7 @@ def test_the_library_is_there_after_a_restart_and_the_page_finds_the_server_agai
     visitor.page.wait_for_timeout(1500)
     server.start()
     visitor.page.reload()
-    expect(visitor.page.locator(f'.strip [data-clip="{clip["id"]}"]')).to_be_visible(timeout=30_000)
+    expect(visitor.page.locator(f'.strip [data-clip="{clip["id"]}"]')).to_be_visible()
     visitor.open_library()
     visitor.page.locator(f'.clip[data-clip="{clip["id"]}"]').get_by_role("button", name="Open clip").click()
     visitor.page.wait_for_function("() => document.querySelector('dialog.detail video').duration > 0")

@@ -130,7 +130,7 @@ def test_writes_the_pictures_for_the_documentation(browser: Browser, server: Ser
     expect(first.page.locator(".examples .chip").first).to_be_visible()
     for prompt in first.page.locator(".examples .chip").all_inner_texts():
         first.api("/jobs", "POST", {"kind": "generate", "prompt": prompt, "seed": 7})
-    expect(first.page.locator(".queue-item").first).to_be_visible(timeout=20_000)
+    expect(first.page.locator(".queue-item").first).to_be_visible()
     expect(first.page.locator("#queue-pill")).to_have_text("Ready", timeout=600_000)
     first.leave()
     for colours in ("dark", "light"):

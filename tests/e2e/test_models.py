@@ -32,7 +32,7 @@ def test_a_model_is_looked_at_verified_and_used(browser: Browser, server: Server
     expect(pocket.locator(".model-default")).to_have_text("Default")
     expect(pocket.get_by_role("button", name="Remove")).to_have_count(0)
     pocket.get_by_role("button", name="Verify Pocket").click()
-    expect(pocket.locator(".model-verdict")).to_contain_text("files have their published sha256", timeout=60_000)
+    expect(pocket.locator(".model-verdict")).to_contain_text("files have their published sha256")
     fast = page.locator(".model[data-model=pocket-fast]")
     fast.get_by_role("button", name="Make default: Pocket fast").click()
     expect(fast.locator(".model-default")).to_have_text("Default")
@@ -40,7 +40,7 @@ def test_a_model_is_looked_at_verified_and_used(browser: Browser, server: Server
     assert not person.overflows()
     assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
     if os.environ.get("STUDIO_SCREENSHOTS") == "1":
-        expect(page.locator(".toast")).to_have_count(0, timeout=15_000)  # it would be caught half faded
+        expect(page.locator(".toast")).to_have_count(0)  # it would be caught half faded
         pocket.scroll_into_view_if_needed()
         page.screenshot(path=SCREENSHOTS / f"models-{'desktop' if width > 760 else 'phone'}-{colours}.png")
     distant.get_by_role("button", name="Use LTX-2").click()
@@ -74,7 +74,7 @@ def test_a_model_is_installed_stopped_and_gone_on_with(browser: Browser, tmp_pat
             distant.get_by_label("I accept the LTX-2 Community License").check()
             go.click()
             bar = distant.get_by_role("progressbar", name="Installing LTX-2")
-            expect(bar).not_to_have_attribute("aria-valuenow", "0", timeout=60_000)
+            expect(bar).not_to_have_attribute("aria-valuenow", "0")
             assert not person.overflows()
             assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
             distant.scroll_into_view_if_needed()
@@ -86,7 +86,7 @@ def test_a_model_is_installed_stopped_and_gone_on_with(browser: Browser, tmp_pat
             distant.get_by_role("button", name="Install LTX-2", exact=True).click()
             distant.get_by_label("I accept the LTX-2 Community License").check()
             go.click()
-            expect(distant.locator(".model-state")).to_have_text("Here", timeout=60_000)
+            expect(distant.locator(".model-state")).to_have_text("Here")
             distant.get_by_role("button", name="Remove LTX-2", exact=True).click()
             asked = distant.get_by_role("group", name="Remove LTX-2")
             expect(asked).to_contain_text("has to be fetched again")
@@ -99,13 +99,13 @@ def test_a_model_is_installed_stopped_and_gone_on_with(browser: Browser, tmp_pat
             slow = page.locator(".model[data-model=long]")
             slow.get_by_role("button", name="Verify long").click()
             reading = slow.get_by_role("progressbar", name="Verifying long")
-            expect(reading).not_to_have_attribute("aria-valuenow", "0", timeout=60_000)
+            expect(reading).not_to_have_attribute("aria-valuenow", "0")
             assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
             page.screenshot(path=tmp_path / "verifying.png")
             slow.get_by_role("button", name="Stop verifying long").click()
             expect(reading).to_have_count(0)
             asked.get_by_role("button", name="Remove LTX-2 now").click()
-            expect(distant.locator(".model-state")).to_have_text("Not here", timeout=60_000)
+            expect(distant.locator(".model-state")).to_have_text("Not here")
             expect(page.locator(".toast").last).to_contain_text("are free again")
             person.leave()
         finally:

@@ -32,7 +32,7 @@ def test_a_jump_is_told_mended_and_rolled_again(visitor: Visitor) -> None:
     expect(axis).to_have_attribute("aria-valuenow", "8")
 
     page.reload()
-    expect(page.locator(".edit-seams p.bad").first).to_contain_text("At 0.67 s", timeout=30_000)
+    expect(page.locator(".edit-seams p.bad").first).to_contain_text("At 0.67 s")
     before = page.locator('.take[aria-current="true"]').get_attribute("data-clip")
     page.get_by_role("button", name="Re-roll").click()
     expect(page.locator(f'.take[aria-current="true"]:not([data-clip="{before}"])')).to_be_visible(timeout=DONE_MS)

@@ -84,7 +84,7 @@ def test_edits_become_takes_and_shots_are_trimmed(visitor: Visitor) -> None:
     expect(page.locator(".shot-face")).to_have_attribute("aria-current", "true")
     page.get_by_role("button", name="Mute", exact=True).click()
     take = make_take(visitor)
-    expect(page.locator(".shot-takes")).to_have_text("2 of 2", timeout=20_000)
+    expect(page.locator(".shot-takes")).to_have_text("2 of 2")
     assert project_of(visitor)["shots"][0]["chosen"] == take["id"]
     expect(page.get_by_role("button", name="Take 2: Mute of take 1")).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="Take 1: Original").click()

@@ -63,7 +63,7 @@ class Server:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", content, method=method)
         for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
             request.add_header(name, value)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.loads(answer.read())
 
     def workers(self) -> list[psutil.Process]:

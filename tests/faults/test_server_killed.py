@@ -135,8 +135,8 @@ def test_a_hosted_studio_drains_on_sigterm(small, tmp_path):
     server = Server(tmp_path / "data", hosted=True, drain_s=20)
     server.wait_until_up()
     body = small("slowly", num_inference_steps=30).model_dump(mode="json", exclude_none=True)
-    cookie = httpx.get(server.url, timeout=30).headers["set-cookie"].partition(";")[0]  # its browsers come by HTTPS and send it
-    with httpx.Client(base_url=server.url, headers={"cookie": cookie}, timeout=30) as guest:
+    cookie = httpx.get(server.url, timeout=120).headers["set-cookie"].partition(";")[0]  # its browsers come by HTTPS and send it
+    with httpx.Client(base_url=server.url, headers={"cookie": cookie}, timeout=120) as guest:
         running = guest.post("/api/v1/jobs", json=body).json()["id"]
         wait_for(lambda: guest.get(f"/api/v1/jobs/{running}").json()["progress"])
     assert server.end(signal.SIGTERM) == 0

@@ -209,7 +209,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     signal.signal(signal.SIGINT, before)
     time.sleep(3)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 1 and "Traceback" not in errors
     assert "stopped" in only_object(output)["error"]["message"]
     assert not list(tmp_path.glob("*.mp4")) and not list(tmp_path.glob(".*.mp4"))
@@ -240,7 +240,7 @@ def test_serve_until_sigterm_with_the_other_commands_beside_it(run: Run, tmp_pat
         assert f"http://127.0.0.1:{port}" in server.stdout.readline()
         body = json.dumps({"kind": "generate", "prompt": "by the server", "num_inference_steps": 1}).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/jobs", body, {"content-type": "application/json"})
-        job = json.load(urllib.request.urlopen(request, timeout=30))
+        job = json.load(urllib.request.urlopen(request, timeout=120))
         deadline = time.monotonic() + 60
         states: list[str] = []
         while time.monotonic() < deadline and states != ["done"]:
@@ -252,7 +252,7 @@ def test_serve_until_sigterm_with_the_other_commands_beside_it(run: Run, tmp_pat
         assert second.returncode == 1 and str(tmp_path / "data") in second.stderr
     finally:
         server.send_signal(signal.SIGTERM)
-        _, errors = server.communicate(timeout=30)
+        _, errors = server.communicate(timeout=60)
     assert server.returncode == 0 and "Traceback" not in errors
 
 

@@ -105,4 +105,4 @@ def test_beside_a_server_it_asks_the_server(run: Run, tmp_path: Path, clips: lis
         assert told(run, "delete", told(run, "list")["projects"][0]["id"])["deleted_at"] is not None
     finally:
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=30)
+        server.communicate(timeout=60)

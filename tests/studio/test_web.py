@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -47,6 +48,14 @@ def test_page_reference_and_health_are_there(local: TestClient) -> None:
     assert page.status_code == 200 and "AIPROD Studio" in page.text
     for path in ("/livez", "/readyz", "/docs", "/openapi.json", "/config"):
         assert local.get(path).status_code == 200, path
+
+
+def test_text_goes_out_compressed_and_clips_as_they_are(local: TestClient) -> None:
+    page = local.get("/")
+    assert page.headers["content-encoding"] == "gzip" and int(page.headers["content-length"]) < 0.3 * len(page.content)
+    assert "content-encoding" not in local.get("/", headers={"accept-encoding": "identity"}).headers
+    example = local.get(re.search(r'/gradio_api/file=[^"\\]+example\.mp4', page.text)[0], headers={"range": "bytes=0-99"})
+    assert example.status_code == 206 and "content-encoding" not in example.headers and len(example.content) == 100
 
 
 def test_the_queue_says_what_stands_in_its_way(tmp_path: Path) -> None:
@@ -213,13 +222,13 @@ class Space:
         signed = {"userinfo": {"sub": subject, "preferred_username": subject}, "expires_at": time.time() + expires_in_s}
         key = hashlib.sha256(f"{secret}-v4".encode()).hexdigest()
         session = TimestampSigner(key).sign(base64.b64encode(json.dumps({"oauth_info": signed}).encode())).decode()
-        return httpx.Client(base_url=self.url, headers={"cookie": f"session={session}"}, timeout=30)
+        return httpx.Client(base_url=self.url, headers={"cookie": f"session={session}"}, timeout=120)
 
     def guest(self) -> httpx.Client:
         """A stranger's browser: it keeps the cookie, as it would over the Space's HTTPS."""
-        first = httpx.get(self.url, timeout=30)
+        first = httpx.get(self.url, timeout=120)
         cookie = first.headers["set-cookie"].partition(";")[0]
-        return httpx.Client(base_url=self.url, headers={"cookie": cookie}, timeout=30)
+        return httpx.Client(base_url=self.url, headers={"cookie": cookie}, timeout=120)
 
 
 @pytest.fixture(scope="module")

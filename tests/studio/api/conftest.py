@@ -29,7 +29,7 @@ class Served:
 
     def client(self, **headers: str) -> httpx.Client:
         """A person's connection to it."""
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=120)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{settings.port}"
-    _wait(lambda: httpx.get(f"{url}/readyz", timeout=30).status_code == 200)
+    _wait(lambda: httpx.get(f"{url}/readyz", timeout=120).status_code == 200)
     yield Served(url, data_dir)
     server.should_exit = True
     thread.join(20)
