@@ -25,10 +25,13 @@
     field().setSelectionRange(begin, begin + text.length);
   }
 
+  /* What the model has no word for is marked: it stays in the prompt, and nothing comes of it. */
   function chip(entity) {
+    const unknown = (studio.unknownWords ?? []).some(({ start, end }) => start < entity.end && entity.start < end);
+    const title = `${entity.kind}: ${entity.text}${unknown ? ", which this model does not know" : ""}`;
     return h(
       "button",
-      { type: "button", class: "found", "data-kind": entity.kind, title: `${entity.kind}: ${entity.text}`, onclick: () => show(entity) },
+      { type: "button", class: "found", "data-kind": entity.kind, "data-unknown": unknown ? "" : null, title, onclick: () => show(entity) },
       h("span", { class: "found-kind" }, entity.kind),
       h("span", {}, clipped(entity.text)),
     );
@@ -50,17 +53,22 @@
     return { buttons, current, show };
   }
 
-  /* A button that unfolds the strategies: arrows move, Escape and a press elsewhere fold it. */
-  function menuOf(choose, authors, translator) {
+  /* A button that unfolds the strategies: arrows move, Escape and a press elsewhere fold it. `foresee` says at once what each would
+     change; those that have nothing to add here say so before they are pressed, and pressing them says why. */
+  function menuOf(choose, foresee, authors, translator) {
     const offered = [...STRATEGIES, ...(translator ? [["translate", "Translate", `Into English, by ${translator}`]] : [])];
     const choices = offered.map(([name, title, what]) =>
       h(
         "button",
-        { type: "button", role: "menuitem", tabindex: "-1", onclick: () => (fold(), choose(name, title)) },
+        { type: "button", role: "menuitem", tabindex: "-1", "data-what": what, onclick: () => (fold(), choose(name, title)) },
         h("b", {}, title),
         h("small", {}, what),
       ),
     );
+    const say = (at, hasNone) => {
+      choices[at].toggleAttribute("data-none", hasNone);
+      choices[at].lastChild.textContent = hasNone ? "Nothing to add for this model" : choices[at].dataset.what;
+    };
     const items = [...choices, ...authors.buttons];
     const who = authors.buttons.length
       ? h("div", { class: "enhance-by", role: "group", "aria-label": "Written by" }, h("small", {}, "Written by"), authors.buttons)
@@ -73,6 +81,7 @@
     );
     const unfold = () => {
       authors.show();
+      STRATEGIES.forEach(([name], at) => foresee(name).then((hasMore) => say(at, !hasMore)));
       list.hidden = false;
       opener.setAttribute("aria-expanded", "true");
       items[0].focus();
@@ -106,7 +115,7 @@
     const undo = h("button", { type: "button", class: "enhance-undo", hidden: true, onclick: () => back() }, "Undo");
     const { enhancer, translator } = place.dataset;
     const authors = authorsOf(place.dataset);
-    const menu = menuOf((name, title) => attempt(() => enhance(name, title)), authors, translator);
+    const menu = menuOf((name, title) => attempt(() => enhance(name, title)), (name) => hasMore(name), authors, translator);
     let wanted = 0; // the answer that is waited for; a closed offer waits for none
     let timer = 0;
     let asked = 0;
@@ -155,17 +164,25 @@
         throw error;
       }
     };
-    const enhance = async (strategy, title) => {
-      const prompt = field().value;
-      const isTranslation = strategy === "translate";
-      const author = authors.current();
-      const who = isTranslation ? translator : author === "model" ? enhancer : translator;
+    const wishOf = (strategy) => {
       const { model, duration } = studio.form;
       const keep = studio.triggerWords ?? [];
-      const whole = { prompt, strategy, model, duration_s: duration > 0 ? duration : null, keep, engine: author };
+      return { prompt: field().value, strategy, model, duration_s: duration > 0 ? duration : null, keep, engine: authors.current() };
+    };
+    /* Whether a strategy would change anything; where a model writes or translates, that is known only when it has. */
+    const hasMore = async (strategy) => {
+      const wish = wishOf(strategy);
+      if (wish.engine === "model" || translator) return true;
+      const answer = await api("/prompts/enhance", { method: "POST", json: wish }).catch(() => null);
+      return !answer || answer.prompt !== answer.original;
+    };
+    const enhance = async (strategy, title) => {
+      const isTranslation = strategy === "translate";
+      const wish = wishOf(strategy);
+      const who = isTranslation ? translator : wish.engine === "model" ? enhancer : translator;
       const answer = isTranslation
-        ? await answered(title, who, "/prompts/translate", { prompt, keep })
-        : await answered(title, who, "/prompts/enhance", whole);
+        ? await answered(title, who, "/prompts/translate", { prompt: wish.prompt, keep: wish.keep })
+        : await answered(title, who, "/prompts/enhance", wish);
       if (!answer) return;
       const by = isTranslation ? translator : answer.engine === "model" ? enhancer : null;
       const changed = answer.prompt !== answer.original;
@@ -180,7 +197,8 @@
       offer.hidden = false;
       (changed ? use : leave).focus();
     };
-    const draw = (entities) => {
+    let entities = [];
+    const draw = () => {
       const more = entities.length - SHOWN;
       found.replaceChildren(
         ...entities.slice(0, SHOWN).map(chip),
@@ -194,7 +212,9 @@
       const answer = prompt.trim()
         ? await api("/prompts/analyse", { method: "POST", json: { prompt } }).catch(() => null)
         : { entities: [] };
-      if (mine === asked) draw(answer?.entities ?? []);
+      if (mine !== asked) return;
+      entities = answer?.entities ?? [];
+      draw();
     };
     const look = () => {
       const prompt = field()?.value ?? "";
@@ -211,6 +231,7 @@
     };
     place.replaceChildren(found, h("div", { class: "enhance-row" }, menu.whole, undo), offer);
     addEventListener("studio-form", look);
+    addEventListener("studio-words", () => found.contains(document.activeElement) || draw());
     look();
   }
 

@@ -7,6 +7,8 @@
   /* `all`, `uses`, `load`, `add`, `takeStack` and `clip` are the form's. */
   function styleShelf({ all, uses, load, add, takeStack, clip }) {
     const cards = h("div", { class: "shelf-cards" });
+    const others = h("div", { class: "shelf-others" });
+    let titles = new Map();
     const stacks = h("div", { class: "shelf-stacks" });
     const name = h("input", { type: "text", maxlength: "80", placeholder: "Name of this stack", "aria-label": "Name of this stack" });
     const chosen = h("input", {
@@ -38,7 +40,7 @@
         { class: "shelf-sheet" },
         h("div", { class: "shelf-head" }, h("h2", { id: "shelf-title" }, "Styles"), button("Close", "close", done)),
         h("p", { class: "hint" }, "A style changes what the model draws or sounds like. Drop a .safetensors file anywhere on the page to add your own."),
-        h("div", { class: "shelf-body" }, cards, h("h3", {}, "Saved stacks"), stacks, foot),
+        h("div", { class: "shelf-body" }, cards, others, h("h3", {}, "Saved stacks"), stacks, foot),
         h(
           "div",
           { class: "shelf-foot" },
@@ -49,8 +51,28 @@
       ),
     );
 
+    const titleOf = (model) => titles.get(model) ?? model;
+    /* The form's values come back from the server with the new model: what is added before that would be undone. */
+    const switched = (model) =>
+      new Promise((done) => {
+        const look = () => {
+          if (studio.form.model !== model) return;
+          removeEventListener("studio-form", look);
+          done();
+        };
+        addEventListener("studio-form", look);
+        studio.bridge("select", { model });
+      });
+    const addElsewhere = async (lora) => {
+      await switched(lora.models[0]);
+      add(lora);
+      drawCards();
+      toast(`The model is ${titleOf(lora.models[0])} now.`);
+    };
+
     const card = (lora) => {
-      const used = uses().some((use) => use.lora === lora.reference);
+      const elsewhere = !lora.models.includes(studio.form.model);
+      const used = !elsewhere && uses().some((use) => use.lora === lora.reference);
       const words = lora.trigger_words.length ? `Trigger word: ${lora.trigger_words.join(", ")}` : "No trigger word";
       const forget = () =>
         attempt(async () => {
@@ -68,14 +90,19 @@
         h(
           "div",
           { class: "shelf-act" },
-          button(used ? "In use" : "Add", null, () => (add(lora), drawCards()), { text: true, disabled: used, "aria-label": used ? `${lora.name} is in use` : `Add ${lora.name}` }),
+          elsewhere
+            ? button(`Add, with ${titleOf(lora.models[0])}`, null, () => addElsewhere(lora), { text: true, "aria-label": `Add ${lora.name}, with ${titleOf(lora.models[0])}` })
+            : button(used ? "In use" : "Add", null, () => (add(lora), drawCards()), { text: true, disabled: used, "aria-label": used ? `${lora.name} is in use` : `Add ${lora.name}` }),
           lora.is_shipped ? null : button(`Forget ${lora.name}`, "trash", forget),
         ),
       );
     };
     const drawCards = () => {
-      const here = [...(all()?.values() ?? [])].filter((lora) => lora.models.includes(studio.form.model));
+      const every = [...(all()?.values() ?? [])];
+      const here = every.filter((lora) => lora.models.includes(studio.form.model));
+      const rest = every.filter((lora) => lora.models.length && !here.includes(lora));
       cards.replaceChildren(...(here.length ? here.map(card) : [h("p", { class: "hint" }, "There are no styles for this model yet.")]));
+      others.replaceChildren(...(rest.length ? [h("h3", {}, "For other models"), h("div", { class: "shelf-cards" }, ...rest.map(card))] : []));
       foot.hidden = !uses().length;
     };
     const drawStacks = async () => {
@@ -100,7 +127,8 @@
     };
     const open = () =>
       attempt(async () => {
-        await load();
+        const [models] = await Promise.all([api("/models"), load()]);
+        titles = new Map(models.map((model) => [model.id, model.title]));
         drawCards();
         await drawStacks();
         if (!dialog.isConnected) document.body.append(dialog);

@@ -92,10 +92,16 @@
       h("button", { type: "button", class: "words-other", onclick: () => studio.bridge("select", { model }) }, `use ${title}`),
       ". ",
     ];
+    /* The chips above mark what stands for nothing here. */
+    const tellChips = (unknown) => {
+      studio.unknownWords = unknown;
+      dispatchEvent(new Event("studio-words"));
+    };
     const draw = (title, unknown, { known_by: knowing = [], language = "en" } = {}) => {
       const key = JSON.stringify([unknown, knowing, language]);
       if (key === told) return; // said once is enough for those who listen
       told = key;
+      tellChips(unknown);
       const shown = unknown.slice(0, SHOWN);
       const more = unknown.length - shown.length;
       const isForeign = { en: false, ja: !LATIN.test(field()?.value), zh: !LATIN.test(field()?.value) }[language] ?? unknown.length > 1;

@@ -25,6 +25,16 @@ def test_chips_say_what_was_read_and_show_where(visitor: Visitor) -> None:
     expect(page.locator(".enhance-open")).to_be_hidden()
 
 
+def test_a_chip_says_that_the_model_does_not_know_its_word(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.write("a red ball bouncing beside a castle at night")
+    castle = page.locator(".found").filter(has_text="castle")
+    expect(castle).to_have_attribute("title", "place: castle, which this model does not know")
+    assert page.locator(".found[data-unknown]").count() == 1
+    visitor.write("a red ball bouncing at night")
+    expect(page.locator(".found[data-unknown]")).to_have_count(0)
+
+
 def test_an_enhanced_prompt_is_offered_used_kept_and_undone(visitor: Visitor) -> None:
     page = visitor.page
     prompt = page.locator("#field-prompt textarea")
@@ -68,6 +78,8 @@ def test_a_strategy_that_the_model_has_no_words_for_says_so(visitor: Visitor) ->
     page = visitor.page
     visitor.write("a red ball bouncing")
     page.locator(".enhance-open").click()
+    expect(page.get_by_role("menuitem", name="Shots")).to_contain_text("Nothing to add for this model")
+    expect(page.get_by_role("menuitem", name="Sound")).to_contain_text("What is heard")
     page.get_by_role("menuitem", name="Shots").click()
     expect(page.locator(".offer")).to_contain_text("makes a shot of each sentence")
     expect(page.locator(".offer").get_by_role("button", name="Use it")).to_have_count(0)

@@ -15,6 +15,7 @@ from tests.e2e.visitor import Visitor
 from tests.pipelines.lora.test_lora_file import halves, named, write
 
 ONE: ShippedLora = next(iter(shipped().values()))
+ELSEWHERE: ShippedLora = next(lora for lora in shipped().values() if lora.base != ONE.base)
 DRAFT = "() => JSON.parse(localStorage.getItem('studio.draft') ?? '{}').loras ?? []"
 
 
@@ -52,6 +53,21 @@ def test_a_shipped_style_is_added_weighed_and_goes_into_the_clip(visitor: Visito
     assert job["request"]["loras"] == [use] and job["request"]["prompt"].startswith(word)
     visitor.await_clip()
     assert visitor.api("/clips")["clips"][0]["request"]["loras"] == [use]
+
+
+def test_a_style_for_another_model_brings_its_model(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.write("a red ball bouncing on grass")
+    page.get_by_role("button", name="Add a style").click()
+    page.get_by_role("button", name=f"Add {ELSEWHERE.name}, with Pocket World").click()
+    expect(page.get_by_role("button", name=f"{ELSEWHERE.name} is in use")).to_be_visible()
+    page.locator(".shelf").get_by_role("button", name="Done").click()
+    expect(page.locator(".style-fault")).to_have_count(0)
+    visitor.set_steps(2)
+    request = visitor.generate()["request"]
+    assert request["model"] == ELSEWHERE.base and [use["lora"] for use in request["loras"]] == [ELSEWHERE.reference]
+    assert request["prompt"] == f"{ELSEWHERE.trigger_words[0]}, a red ball bouncing on grass"
+    visitor.await_clip()
 
 
 def test_trigger_words_come_and_go_as_chips(visitor: Visitor) -> None:

@@ -6,6 +6,10 @@ import torch
 
 from pipelines.models.ltx2.latents import Canvas, denormalize_audio, denormalize_video, unpack_audio, unpack_video
 from pipelines.models.ltx2.load import LTX2Model
+from pipelines.optimize.tiling import decode_mel
+
+SOUND_CHUNK = 512
+"""Latent frames of sound that are decoded at once, 20 s for LTX-2: a longer sound takes no more memory than that."""
 
 
 @torch.inference_mode()
@@ -29,6 +33,6 @@ def decode_audio(model: LTX2Model, tokens_BND: torch.Tensor) -> torch.Tensor:
     """Packed latents to samples ``[channels, n]``, float -1..1 at ``model.sample_rate``."""
     bins = model.audio_vae.config.mel_bins // model.audio_vae.mel_compression_ratio
     latents_BCLM = unpack_audio(denormalize_audio(model, tokens_BND), bins)
-    mel_BCTM = model.audio_vae.decode(latents_BCLM.to(model.audio_vae.dtype), return_dict=False)[0]
+    mel_BCTM = decode_mel(model.audio_vae, latents_BCLM.to(model.audio_vae.dtype), SOUND_CHUNK)
     samples: torch.Tensor = model.vocoder(mel_BCTM)[0].float()
     return samples

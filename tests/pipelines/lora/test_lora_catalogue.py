@@ -12,8 +12,9 @@ from pipelines.clip_io import read_media
 from pipelines.lora.catalogue import CATALOGUE_FILE, LORAS_FOLDER, ShippedLora, shipped
 from pipelines.lora.file import linear_layers, read_lora
 from pipelines.models.manifest import name_of
-from pipelines.registry import POCKET_FOLDER, ModelCatalogue
+from pipelines.registry import ModelCatalogue
 
+CATALOGUE = ModelCatalogue.with_folders({})
 LORAS = [*shipped().values()]
 
 
@@ -28,7 +29,7 @@ def test_the_catalogue_lists_exactly_the_files_that_are_there() -> None:
 @pytest.mark.parametrize("lora", LORAS, ids=lambda lora: lora.path.stem)
 def test_each_is_what_its_entry_says(lora: ShippedLora) -> None:
     assert hashlib.sha256(lora.path.read_bytes()).hexdigest() == lora.sha256 and lora.path.stat().st_size <= 2_000_000
-    file = read_lora(lora.path, linear_layers(POCKET_FOLDER))
+    file = read_lora(lora.path, linear_layers(Path(CATALOGUE.get(lora.base).source)))
     assert file.trigger_words == lora.trigger_words and file.ranks == lora.ranks and len(file.layers) == lora.layers
     record = json.loads(file.metadata["training"])
     assert record["steps"] > 0 and record["base_sha256"] == file.metadata["base_sha256"] == lora.base_sha256
@@ -41,9 +42,13 @@ def test_each_is_what_its_entry_says(lora: ShippedLora) -> None:
     assert f"`{lora.trigger_words[0]}`" in (LORAS_FOLDER / "README.md").read_text(encoding="utf-8")
 
 
-def test_all_are_for_the_weights_that_are_shipped() -> None:
+@pytest.mark.parametrize("lora", LORAS, ids=lambda lora: lora.path.stem)
+def test_each_is_for_weights_that_are_shipped(lora: ShippedLora) -> None:
     """After a release of new weights: `python app.py train lora --recipe all --minutes 8 --release`."""
-    base = name_of(json.loads((POCKET_FOLDER / "sha256.json").read_text()))
-    assert {lora.base_sha256 for lora in LORAS} == {base}
-    catalogue = ModelCatalogue.with_folders({})
-    assert all("pocket" in lora.fitting(catalogue) and "ltx-2" not in lora.fitting(catalogue) for lora in LORAS)
+    assert lora.base_sha256 == name_of(CATALOGUE.get(lora.base).sha256)
+    assert lora.fitting(CATALOGUE) == (lora.base,)
+
+
+def test_the_kinds_that_are_there() -> None:
+    """Two looks, a subject, a motion, a sound and a camera move."""
+    assert sorted(lora.kind for lora in LORAS) == ["camera", "look", "look", "motion", "sound", "subject"]
