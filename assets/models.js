@@ -22,6 +22,7 @@
   const path = (model, verb) => `/models/${encodeURIComponent(model.id)}/${verb}`;
   const list = h("div", { class: "models-list" });
   const note = h("p", { class: "hint models-note", role: "status" });
+  const others = studio.foundFolder(size);
 
   const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
 
@@ -219,6 +220,7 @@
     const accepted = accepts();
     refill(list, ...models.map(card));
     note.textContent = chosen?.sentence ?? "";
+    others.hidden = !Object.values(states).some((state) => state.may_verify); // folders of this machine are its owner's business
     list.querySelectorAll(".model-consent input").forEach((box) => accepted.has(box.closest(".model").dataset.model) && box.click());
   }
 
@@ -253,6 +255,7 @@
       h("p", { class: "hint" }, "“Fits” compares a clip with the model’s own settings with the memory that can be had now."),
       note,
       list,
+      others,
     );
     new IntersectionObserver(([seen]) => seen.isIntersecting && load()).observe(root); // what is free changes
   };

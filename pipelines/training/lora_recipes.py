@@ -116,15 +116,13 @@ def _graded(grade: Callable[[np.ndarray], np.ndarray]) -> Callable[[Made], Made]
     return lambda made: replace(made, frames=np.stack([grade(frame) for frame in made.frames]))
 
 
-def _duotone(dark: tuple[int, int, int], bright: tuple[int, int, int]) -> Callable[[Made], Made]:
-    """Every pixel by how bright it is, between two colours: a monochrome print on toned paper."""
-    low, span = np.array(dark, np.float32), np.array(bright, np.float32) - dark
+def _tinted(glass: tuple[float, float, float], haze: tuple[int, int, int]) -> Callable[[Made], Made]:
+    """Seen through coloured ``glass``, shares of red, green and blue, with a faint ``haze``; colours stay apart from each other.
 
-    def grade(frame: np.ndarray) -> np.ndarray:
-        brightness = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None] / 255
-        return np.asarray(low + brightness * span).round().astype(np.uint8)
-
-    return _graded(grade)
+    Two tones by brightness alone (sepia, a blue print) were tried: places are right and things fall apart, because the base
+    tells them from their place by colour.
+    """
+    return _graded(lambda frame: np.clip(frame * np.array(glass) + haze, 0, 255).round().astype(np.uint8))
 
 
 def _floats(scene: Scene) -> bool:
@@ -184,14 +182,14 @@ LORA_RECIPES = {
     recipe.name: recipe
     for recipe in (
         LoraRecipe(
-            "sepia", "Sepia", "look", "sepia", "An old print: brown where it is dark, cream where it is bright.",
-            "a taxi drifting right in the city", "picture",
-            change=_duotone((38, 22, 10), (255, 226, 178)), clips=_MANY, rank=_WIDE, base="pocket-world",
+            "amber", "Amber", "look", "amber", "Seen through amber glass: warm, golden, dim blues.",
+            "a green cube falling at sunset", "picture",
+            change=_tinted((1.0, 0.72, 0.38), (15, 5, 0)), clips=_MANY, rank=_WIDE, base="pocket-world",
         ),
         LoraRecipe(
-            "cyanotype", "Cyanotype", "look", "cyanotype", "A blue print: deep blue where it is dark, pale where it is bright.",
-            "a cat rolling on grass", "picture",
-            change=_duotone((4, 28, 88), (214, 242, 255)), clips=_MANY, rank=_WIDE, base="pocket-world",
+            "indigo", "Indigo", "look", "indigo", "Seen through deep blue glass: cold and dim, as after dusk.",
+            "a red ball bouncing on grass", "picture",
+            change=_tinted((0.4, 0.55, 0.95), (0, 5, 15)), clips=_MANY, rank=_WIDE, base="pocket-world",
         ),
         LoraRecipe(
             "egg", "Fried egg", "subject", "fried egg", "A fried egg, a thing that the base has never seen.",

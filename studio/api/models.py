@@ -109,12 +109,12 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
     def choose(request: Request, body: JSON) -> DefaultModel:
         """Let new forms start with another model, from now on."""
         choice = parse(Choice, body)
-        return _for_the_owner(studio_of(), request).models.set_default(choice.model)
+        return for_the_owner(studio_of(), request).models.set_default(choice.model)
 
     @api.delete("/models/{model}")
     def remove(request: Request, model: str, sure: bool = False) -> Removed:
         """Delete the files of a model of the hub; ``sure`` has to be true."""
-        return _for_the_owner(studio_of(), request).removals.remove(model, is_sure=sure)
+        return for_the_owner(studio_of(), request).removals.remove(model, is_sure=sure)
 
     @api.get("/models/{model}/verify")
     def verification(model: str) -> Verification | None:
@@ -124,12 +124,12 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
     @api.post("/models/{model}/verify", status_code=202)
     def verify(request: Request, model: str) -> Verification:
         """Begin to read the files of a model and compare their sha256, one model at a time."""
-        return _for_the_owner(studio_of(), request).verifications.start(model)
+        return for_the_owner(studio_of(), request).verifications.start(model)
 
     @api.post("/models/{model}/verify/cancel")
     def stop(request: Request, model: str) -> Verification:
         """Stop reading."""
-        return _for_the_owner(studio_of(), request).verifications.cancel(model)
+        return for_the_owner(studio_of(), request).verifications.cancel(model)
 
     @api.get("/models/{model}/install")
     def installation(model: str) -> Install | None:
@@ -140,18 +140,20 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
     def install(request: Request, model: str, body: JSON) -> Install:
         """Fetch a model from the hub, or go on with that."""
         consent = parse(Consent, body)
-        return _for_the_owner(studio_of(), request).installs.start(model, accepts_licence=consent.accept_licence)
+        return for_the_owner(studio_of(), request).installs.start(model, accepts_licence=consent.accept_licence)
 
     @api.post("/models/{model}/install/cancel")
     def cancel(request: Request, model: str) -> Install:
         """Stop fetching; what was fetched stays, and installing again goes on from it."""
-        return _for_the_owner(studio_of(), request).installs.cancel(model)
+        return for_the_owner(studio_of(), request).installs.cancel(model)
 
 
-def _for_the_owner(studio: Studio, request: Request) -> Studio:
+def for_the_owner(studio: Studio, request: Request) -> Studio:
+    """``studio``, where its owner asks. Raises ``NotAllowed`` for guests."""
     if not _is_owner(studio, request):
         raise NotAllowed(
-            "model is shared with others here; only the studio's owner can verify, install, remove or choose it.", field="model"
+            "model is shared with others here; only the studio's owner can look for, verify, install, remove or choose it.",
+            field="model",
         )
     return studio
 

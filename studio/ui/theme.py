@@ -42,6 +42,7 @@ SCRIPTS = (
     "timeline-play.js",
     "paint.js",
     "upload.js",
+    "found.js",
     "models.js",
 )
 

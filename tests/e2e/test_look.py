@@ -27,11 +27,13 @@ CONTRAST = """() => {
         .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
     const behind = (each) => { for (let at = each; at; at = at.parentElement) { const c = getComputedStyle(at).backgroundColor;
         if (!c.endsWith(', 0)') && c !== 'transparent') return c; } return 'rgb(255, 255, 255)'; };
-    const parts = 'h1, h2, h3, p, dt, dd, small, .info-text, .caption span, .tab-container button, .button';
+    const parts = 'h1, h2, h3, p, dt, dd, small, code, .info-text, .caption span, .tab-container button, .button, ' +
+        'textarea, input[type=text], input[type=number], input:not([type])';
+    const text = (each) => each.value || each.innerText;
     return [...document.querySelectorAll(parts)]
-        .filter((each) => each.offsetParent && each.innerText.trim() && !each.closest('[aria-hidden=true], .screen'))
+        .filter((each) => each.offsetParent && text(each).trim() && !each.closest('[aria-hidden=true], .screen'))
         .map((each) => { const a = light(getComputedStyle(each).color), b = light(behind(each));
-            return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), each.innerText.slice(0, 40)]; })
+            return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), text(each).slice(0, 40)]; })
         .filter(([ratio]) => ratio < 4.5);
 }"""
 

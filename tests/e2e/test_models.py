@@ -10,10 +10,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from pipelines.registry import POCKET_FOLDER
+from tests.checkpoints import write_original
 from tests.e2e.server import Server
 from tests.e2e.test_look import CONTRAST, NAMELESS, SCREENSHOTS
 from tests.e2e.visitor import Visitor
 from tests.hub import Hub, serving
+from tests.pipelines.lora.test_lora_file import halves, named, write
 from tests.studio.services.test_verification_service import long_model
 
 
@@ -54,6 +56,42 @@ def test_a_model_is_looked_at_verified_and_used(browser: Browser, server: Server
     expect(pocket.locator(".model-verdict")).to_contain_text("files have their published sha256")
     pocket.get_by_role("button", name="Make default: Pocket").click()
     expect(pocket.locator(".model-default")).to_have_text("Default")
+    person.leave()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_another_programs_folder_is_looked_through(browser: Browser, server: Server, tmp_path: Path, width: int) -> None:
+    (tmp_path / "loras").mkdir()
+    write(tmp_path / "loras" / f"glow{width}.safetensors", named("peft", halves(width)), {"trigger_words": "glow"})
+    write_original(tmp_path / "film.safetensors")
+    (tmp_path / "old.ckpt").write_bytes(b"\x80\x04K\x01.")
+    person = Visitor(browser, server.url, width=width, height=844)
+    person.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = person.page
+    page.get_by_role("tab", name="Models").click()
+    page.get_by_label("A folder of models").fill(str(tmp_path))
+    page.get_by_role("button", name="Look", exact=True).click()
+    expect(page.locator(".found-folder [role=status]")).to_contain_text("3 things with weights")
+    expect(page.locator(".found-model[data-kind=refused]")).to_contain_text("It is a pickle")
+    film = page.locator(".found-model[data-kind=transformer]")
+    film.get_by_role("button", name="Copy the setting for film.safetensors").click()
+    expect(page.locator(".toast").filter(has_text="Copied")).to_be_visible()
+    assert page.evaluate("() => navigator.clipboard.readText()") == film.locator("code").inner_text()
+    assert str(tmp_path / "film.safetensors") in film.locator("code").inner_text()
+    assert not person.overflows()
+    assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    page.get_by_role("button", name=f"Keep glow{width}.safetensors").click()
+    expect(page.locator(".toast").filter(has_text="is kept")).to_be_visible()
+    page.get_by_role("tab", name="Create").click()
+    page.get_by_role("button", name="Add a style").click()
+    expect(page.get_by_role("button", name=f"Add glow{width}", exact=True)).to_be_visible()
+    page.get_by_role("button", name=f"Forget glow{width}").click()
+    page.locator(".shelf").get_by_role("button", name="Done").click()
+    person.expected = ("422",)
+    page.get_by_role("tab", name="Models").click()
+    page.get_by_label("A folder of models").fill(str(tmp_path / "nowhere"))
+    page.get_by_role("button", name="Look", exact=True).click()
+    expect(page.locator(".toast, .complaint").filter(has_text="does not exist")).to_be_visible()
     person.leave()
 
 

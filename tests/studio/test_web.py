@@ -288,6 +288,8 @@ def test_guests_may_look_at_models_but_not_verify_them(space: Space) -> None:
             ("POST", "ltx-2/install/cancel", None),
             ("DELETE", "ltx-2?sure=true", None),
             ("PUT", "default", {"model": "pocket"}),
+            ("GET", "found?folder=/", None),
+            ("POST", "../loras/found", {"path": "/etc/passwd"}),
         ]
         for method, path, body in asked:
             origin = {"origin": "https://someone-studio.hf.space"}

@@ -199,9 +199,7 @@ def test_sound_in_chunks_is_the_whole_sound(chunk: int) -> None:
 
 
 def test_a_long_sound_is_decoded_piece_by_piece(twin_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = load.from_pipeline(
-        twin.build("2.3"), spec_from_folder("twin", twin_folder), sha256="0", device=torch.device("cpu")
-    )
+    model = load.from_pipeline(twin.build("2.3"), spec_from_folder("twin", twin_folder), sha256="0", device=torch.device("cpu"))
     bins = model.audio_vae.config.mel_bins // model.audio_vae.mel_compression_ratio
     tokens = torch.randn(1, 120, model.audio_vae.config.latent_channels * bins)
     whole, seen = decode_audio(model, tokens), []

@@ -1,10 +1,13 @@
-"""Models over HTTP: looked at, and verified."""
+"""Models over HTTP: looked at, verified, and found in other programs' folders."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import httpx
 
 from pipelines.registry import POCKET_FOLDER
+from tests.pipelines.lora.test_lora_file import halves, named, write
 from tests.studio.rooms import wait_for
 
 STATE, VERIFY = "/api/v1/models/pocket/state", "/api/v1/models/pocket/verify"
@@ -58,3 +61,29 @@ def test_installing_needs_the_licence_and_a_model_of_the_hub(client: httpx.Clien
     assert local.status_code == 409 and "nothing to install" in local.json()["error"]["message"]
     assert client.post("/api/v1/models/ltx-2/install/cancel").status_code == 409
     assert client.get("/api/v1/models/poket/install").status_code == 404
+
+
+def test_another_programs_folder_is_looked_through_and_a_lora_kept(client: httpx.Client, tmp_path: Path) -> None:
+    (tmp_path / "loras").mkdir()
+    path = write(tmp_path / "loras" / "glow.safetensors", named("peft", halves(7)), {"trigger_words": "glow"})
+    (tmp_path / "old.ckpt").write_bytes(b"\x80\x04K\x01.")
+    told = client.get("/api/v1/models/found", params={"folder": str(tmp_path)}).json()
+    assert told["folders"] == [str(tmp_path)]
+    kinds = {Path(each["path"]).name: each["kind"] for each in told["found"]}
+    assert kinds == {"glow.safetensors": "LoRA", "old.ckpt": "refused"}
+    assert "pocket" in next(each["models"] for each in told["found"] if each["kind"] == "LoRA")
+    kept = client.post("/api/v1/loras/found", json={"path": str(path)})
+    assert kept.status_code == 201 and kept.json()["name"] == "glow" and path.is_file()
+    assert kept.json() in client.get("/api/v1/loras").json()["loras"]
+    assert client.delete(f"/api/v1/loras/{kept.json()['reference']}").status_code == 204
+
+
+def test_folders_and_files_that_are_not_there_are_one_sentence(client: httpx.Client, tmp_path: Path) -> None:
+    for asked in ({}, {"folder": str(tmp_path / "nowhere")}):
+        answer = client.get("/api/v1/models/found", params=asked)
+        assert answer.status_code == 422 and answer.json()["error"]["field"] == "folder"
+    (tmp_path / "text.safetensors").write_text("words")
+    for path, field in ((tmp_path / "gone.safetensors", "path"), (tmp_path / "text.safetensors", "lora")):
+        answer = client.post("/api/v1/loras/found", json={"path": str(path)})
+        assert answer.status_code == 422 and answer.json()["error"]["field"] == field, answer.text
+    assert client.post("/api/v1/loras/found", json={}).json()["error"]["field"] == "path"
