@@ -29,10 +29,10 @@ def decode_frames(model: LTX2Model, latents_BCFHW: torch.Tensor) -> torch.Tensor
 
 
 @torch.inference_mode()
-def decode_audio(model: LTX2Model, tokens_BND: torch.Tensor) -> torch.Tensor:
-    """Packed latents to samples ``[channels, n]``, float -1..1 at ``model.sample_rate``."""
+def decode_audio(model: LTX2Model, tokens_BND: torch.Tensor, chunk: int = SOUND_CHUNK) -> torch.Tensor:
+    """Packed latents to samples ``[channels, n]``, float -1..1 at ``model.sample_rate``; ``chunk`` latent frames at once."""
     bins = model.audio_vae.config.mel_bins // model.audio_vae.mel_compression_ratio
     latents_BCLM = unpack_audio(denormalize_audio(model, tokens_BND), bins)
-    mel_BCTM = decode_mel(model.audio_vae, latents_BCLM.to(model.audio_vae.dtype), SOUND_CHUNK)
+    mel_BCTM = decode_mel(model.audio_vae, latents_BCLM.to(model.audio_vae.dtype), chunk)
     samples: torch.Tensor = model.vocoder(mel_BCTM)[0].float()
     return samples
