@@ -3,7 +3,7 @@
 ``python benchmarks/upscale.py [--quick] [--json] [--folder FOLDER] [--sheet FILE.png]``: seconds for 25 frames of 128x128 to
 512x512 on two threads (the best of three), then renders of scenes that training never shows, through the embedded model's video
 VAE: PSNR of the enlarged frames against the same scenes drawn large, and flicker, the mean absolute second difference over time
-where the large render does not change. Exits 1 beyond 3 s, below bicubic, or with more flicker than bicubic enlargement has.
+where the large render does not change. Exits 1 beyond 3 s, below bicubic, or with more flicker than bicubic enlargement has; 2 where there is no upscaler.
 """
 
 from __future__ import annotations
@@ -104,6 +104,9 @@ def main() -> int:
     parser.add_argument("--sheet", type=Path, help="also save the middle frames: bicubic, upscaler, truth")
     options = parser.parse_args()
     torch.set_num_threads(THREADS)
+    if not (options.folder / "config.json").is_file():
+        print(f"there are no weights in {options.folder}: none are released yet; --folder measures others.", file=sys.stderr)
+        return 2
     model = load_upscaler(options.folder, torch.device("cpu"))
     vae = AutoencoderKLLTX2Video.from_pretrained(POCKET_FOLDER / "vae", torch_dtype=torch.float32).eval()
     chance = np.random.default_rng(77_000)

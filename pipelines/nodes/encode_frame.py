@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from pipelines.contract import Event, InvalidRequest, Progress
+from pipelines.contract import Event, Progress
 from pipelines.graph import Context, Node
 
 
@@ -22,19 +22,14 @@ class EncodeFrame(Node):
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns a ``Given``."""
-        from PIL import Image
-
         from pipelines.conditioning import Given, encode_first_frame
         from pipelines.models.ltx2.latents import Canvas
+        from pipelines.showing import picture_of
 
         yield Progress("encode", 0, 1)
         model = context.model(self.model)
         canvas = Canvas.of(model, height=self.height, width=self.width, num_frames=self.num_frames, frame_rate=self.frame_rate)
-        try:
-            with Image.open(context.media_path(self.reference), formats=("PNG", "JPEG", "WEBP")) as image:
-                image.load()
-                given = Given(video=encode_first_frame(model, image, canvas))
-        except OSError as error:
-            raise InvalidRequest(f"first_frame cannot be read ({error}); upload the image again.", field="first_frame") from error
+        image = picture_of(context.media_path(self.reference), "first_frame")
+        given = Given(video=encode_first_frame(model, image, canvas))
         yield Progress("encode", 1, 1)
         return given
