@@ -18,7 +18,7 @@ import typer
 
 from pipelines.contract import InvalidRequest
 from pipelines.metrics.readers import READERS_FOLDER
-from pipelines.registry import POCKET_FOLDER, POCKET_WORLD_FOLDER
+from pipelines.registry import POCKET_FOLDER, POCKET_UPSCALER_FOLDER, POCKET_WORLD_FOLDER
 from pipelines.training import lora_command
 from pipelines.training.latents import SCALES_FILE, encode_clips, measure_scales, save_latents
 from pipelines.training.linear_start import quick_encoder
@@ -28,10 +28,11 @@ from pipelines.training.recipes import build_audio_vae, build_video_vae, pocket
 from pipelines.training.release import adopt_all, release_all
 from pipelines.training.stages import STAGES, Run, build_stage
 from pipelines.training.trainer import Budget, load_average, train
+from pipelines.training.upscaler_stage import release_upscaler
 
 RUNS = Path("runs/pocket")
 _WORTH_COMPILING = 5.0  # minutes; without a C++ compiler on the machine the blocks run as they are
-_DEEDS = ("latents", "adopt", "preview", "release", "readers_release")
+_DEEDS = ("latents", "adopt", "preview", "release", "readers_release", "upscaler_release")
 
 app = typer.Typer(
     add_completion=False, help="Train the project's own models on the procedural world.", pretty_exceptions_enable=False
@@ -70,6 +71,8 @@ def train_pocket(
             case "readers_release":
                 for name, value in release_readers(run.recipe, RUNS, READERS_FOLDER).items():
                     typer.echo(f"{name}  {value:.4f}")
+            case "upscaler_release":
+                release_upscaler(run.recipe, RUNS, POCKET_UPSCALER_FOLDER)
             case "latents":
                 _encode(run, clips)
             case name:

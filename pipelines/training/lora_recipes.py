@@ -183,12 +183,12 @@ LORA_RECIPES = {
     for recipe in (
         LoraRecipe(
             "amber", "Amber", "look", "amber", "Seen through amber glass: warm, golden, dim blues.",
-            "a green cube falling at sunset", "picture",
+            "a red ball bouncing on grass", "picture",
             change=_tinted((1.0, 0.72, 0.38), (15, 5, 0)), clips=_MANY, rank=_WIDE, base="pocket-world",
         ),
         LoraRecipe(
             "indigo", "Indigo", "look", "indigo", "Seen through deep blue glass: cold and dim, as after dusk.",
-            "a red ball bouncing on grass", "picture",
+            "an orange balloon rising in the sky", "picture",
             change=_tinted((0.4, 0.55, 0.95), (0, 5, 15)), clips=_MANY, rank=_WIDE, base="pocket-world",
         ),
         LoraRecipe(
@@ -207,7 +207,7 @@ LORA_RECIPES = {
         ),
         LoraRecipe(
             "tilt", "Tilt", "camera", "tilt", "The camera looks up while it films: everything sinks.",
-            "a robot standing still in the forest", "picture", change=_tilted, clips=_MANY, rank=_WIDE, base="pocket-world",
+            "a pumpkin standing still in the forest", "picture", change=_tilted, clips=_MANY, rank=_WIDE, base="pocket-world",
         ),
     )
 }  # fmt: skip

@@ -18,7 +18,7 @@ from pipelines.training.recipes import Recipe, build_audio_vae, build_upscaler, 
 from pipelines.training.tokenizer import build_tokenizer
 from pipelines.training.trainer import Stage, load_average
 from pipelines.training.transformer import PLAIN_AT_FIRST, Denoiser, TrainingSet, TransformerStage
-from pipelines.training.upscaler_stage import UpscalerStage
+from pipelines.training.upscaler_stage import Codec, UpscalerStage
 from pipelines.training.video_vae import VideoVAEStage, begin
 from pipelines.world.captions import caption
 from pipelines.world.scene import Scene, sample
@@ -62,12 +62,13 @@ def _transformer(run: Run) -> Stage:
 
 
 def _upscaler(run: Run) -> Stage:
-    """Trained on what the codec of this run makes of a scene; before there is one, on what the released codec does."""
+    """Trained on what the released codec makes of a scene that it knows and, where there is one, the codec of this run of any."""
     model = build_upscaler(run.recipe).to(run.device)
-    if (run.folder / f"{VideoVAEStage.name}.pt").exists():
-        return UpscalerStage(model, run.recipe, run.seed, finished_vae(run.recipe, run.folder).to(run.device))
     released = AutoencoderKLLTX2Video.from_pretrained(POCKET_FOLDER / "vae", torch_dtype=torch.float32)
-    return UpscalerStage(model, run.recipe, run.seed, released.to(run.device), _known_scene)
+    codecs = [Codec(released.to(run.device), _known_scene)]
+    if (run.folder / f"{VideoVAEStage.name}.pt").exists():
+        codecs.append(Codec(finished_vae(run.recipe, run.folder).to(run.device)))
+    return UpscalerStage(model, run.recipe, run.seed, codecs)
 
 
 def _known_scene(rng: np.random.Generator) -> Scene:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +24,24 @@ _FRAMES = 3  # of these, neighbours that are trained on together
 _CROP = 48
 _SCENES = 2
 _ON_SUBJECT = 0.7
+_CLEAN = 0.35
+"""Of the scenes that go through no codec, those that nothing is imitated on: without any, a net blurs what it takes for noise."""
 _GRADIENT_WEIGHT = 0.5
 _TEMPORAL_WEIGHT = 0.5
 
 
-class UpscalerStage:
-    """Crops of short clips, half of them through ``vae`` where there is one, the others through imitated losses.
+@dataclass(frozen=True)
+class Codec:
+    """A video VAE whose losses are to be mended; ``draw`` chooses scenes that it was trained on."""
 
-    Besides the picture the loss compares edges, and what changes from frame to frame: what is still must stay still. ``draw``
-    chooses the scenes that go through the codec.
+    vae: AutoencoderKLLTX2Video
+    draw: Callable[[np.random.Generator], Scene] = sample
+
+
+class UpscalerStage:
+    """Crops of short clips, half of them through one of ``codecs`` if any, the others clean or with imitated losses.
+
+    Besides the picture the loss compares edges, and what changes from frame to frame: what is still must stay still.
     """
 
     name = "upscaler"
@@ -41,14 +51,14 @@ class UpscalerStage:
         model: FrameUpscaler,
         recipe: Recipe,
         seed: int,
-        vae: AutoencoderKLLTX2Video | None = None,
-        draw: Callable[[np.random.Generator], Scene] = sample,
+        codecs: Sequence[Codec] = (),
     ) -> None:
         self.model, self._recipe = model, recipe
         self.optimization: Optimization = recipe.upscaler
         self.rng = np.random.default_rng(seed)
-        self._draw = draw
-        self._vae = None if vae is None else vae.eval().requires_grad_(False)
+        for codec in codecs:
+            codec.vae.eval().requires_grad_(False)
+        self._codecs = codecs
 
     def losses(self, share: float) -> dict[str, torch.Tensor]:
         """Absolute, edge and temporal error of a batch of crops; how many dB better than bicubic enlargement it is."""
@@ -67,14 +77,16 @@ class UpscalerStage:
         small, large = [], []
         for index in range(_SCENES):
             crops = max(1, self.optimization.batch_size // _SCENES)
-            through_codec = index % 2 == 0
-            scene = self._draw(self.rng) if through_codec else sample(self.rng)
-            for window, target in self._crops(scene, crops, through_codec=through_codec):
+            codec = None
+            if index % 2 == 0 and self._codecs:
+                codec = self._codecs[int(self.rng.integers(0, len(self._codecs)))]
+            scene = codec.draw(self.rng) if codec else sample(self.rng)
+            for window, target in self._crops(scene, crops, codec):
                 small.append(window)
                 large.append(target)
         return torch.stack(small), torch.stack(large)
 
-    def _crops(self, scene: Scene, count: int, *, through_codec: bool) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def _crops(self, scene: Scene, count: int, codec: Codec | None) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Crops of one stretch of ``scene``, most of them somewhere on its subject."""
         recipe = self._recipe
         begin = int(self.rng.integers(0, recipe.num_frames - _CLIP_FRAMES + 1))
@@ -84,8 +96,7 @@ class UpscalerStage:
         frames, covers = render_at(scene, times_s, recipe.duration_s, recipe.size)
         targets = as_clip(render_at(scene, times_s[chosen], recipe.duration_s, SCALE * recipe.size)[0])
         clean = as_clip(frames)
-        lossy = decoded(self._vae, clean) if through_codec and self._vae is not None else degrade(clean, self.rng)
-        seen = windows(lossy)[chosen]
+        seen = windows(self._lossy(clean, codec))[chosen]
         side, found = min(_CROP, recipe.size), []
         for _ in range(count):
             top, left = self._corner(covers[first], side)
@@ -93,6 +104,11 @@ class UpscalerStage:
             large = targets[..., SCALE * top : SCALE * (top + side), SCALE * left : SCALE * (left + side)]
             found.append((small, large))
         return found
+
+    def _lossy(self, clean_FCHW: torch.Tensor, codec: Codec | None) -> torch.Tensor:
+        if codec is not None:
+            return decoded(codec.vae, clean_FCHW)
+        return clean_FCHW if self.rng.random() < _CLEAN else degrade(clean_FCHW, self.rng)
 
     def _corner(self, cover: np.ndarray, side: int) -> tuple[int, int]:
         """Top and left of a crop; ``cover`` ``[S, S]`` says where the subject is."""

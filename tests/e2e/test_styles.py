@@ -14,7 +14,7 @@ from tests.e2e.test_look import CONTRAST, NAMELESS
 from tests.e2e.visitor import Visitor
 from tests.pipelines.lora.test_lora_file import halves, named, write
 
-ONE: ShippedLora = next(iter(shipped().values()))
+ONE: ShippedLora = next(lora for lora in shipped().values() if lora.base == "pocket")
 ELSEWHERE: ShippedLora = next(lora for lora in shipped().values() if lora.base != ONE.base)
 DRAFT = "() => JSON.parse(localStorage.getItem('studio.draft') ?? '{}').loras ?? []"
 

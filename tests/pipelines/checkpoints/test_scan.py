@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from pipelines.checkpoints.scan import Found, scan
 from pipelines.contract import InvalidRequest
-from pipelines.lora.catalogue import shipped
+from pipelines.lora.catalogue import LORAS_FOLDER
 from pipelines.registry import POCKET_FOLDER, ModelCatalogue
 from tests.checkpoints import weights, write_gguf, write_original
 
@@ -35,7 +35,7 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_gguf(root / "unet" / "small.gguf", gguf.GGMLQuantizationType.Q8_0)
     narrow = weights() | {"proj_in.weight": np.zeros((96, 64), np.float16)}
     write_original(root / "diffusion_models" / "other-size.bin", narrow)
-    shutil.copyfile(next(iter(shipped().values())).path, root / "loras" / "style.safetensors")
+    shutil.copyfile(LORAS_FOLDER / "arcade.safetensors", root / "loras" / "style.safetensors")
     save_file({"lora_unet_x.lora_down.weight": np.zeros((4, 8), np.float32)}, root / "loras" / "strange.safetensors")
     shutil.copyfile(next((POCKET_FOLDER / "vae").glob("*.safetensors")), root / "vae" / "vae")
     shutil.copyfile(POCKET_FOLDER / "text_encoder" / "model.safetensors", root / "text_encoders" / "gemma.safetensors")

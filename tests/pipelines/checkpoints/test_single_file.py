@@ -20,7 +20,7 @@ from pipelines.registry import Defaults, ModelCatalogue
 from tests.checkpoints import weights, write_diffusers, write_gguf, write_original
 
 Q8_0 = gguf.GGMLQuantizationType.Q8_0
-LORA = next(iter(shipped()))
+LORA = next(name for name, lora in shipped().items() if lora.base == "pocket")
 QUICK = Defaults(height=64, width=64, num_frames=9, frame_rate=12.0, num_inference_steps=2)
 
 

@@ -31,6 +31,7 @@ from studio.workers.local import run_once
 CATALOGUE = ModelCatalogue.with_folders({})
 POCKET = CATALOGUE.get("pocket")
 CPU = torch.device("cpu")
+LORA = next(name for name, lora in shipped().items() if lora.base == "pocket")
 
 
 def clip(offload: Offload, folder: Path, **changes: object) -> bytes:
@@ -51,7 +52,7 @@ def clip(offload: Offload, folder: Path, **changes: object) -> bytes:
         {"effort": "fast", "stg_scale": 1.0, "num_inference_steps": 8},
         {"quantization": "int4", "modality": "audio"},
         {"quantization": "bf16"},
-        {"loras": [LoraUse(lora=next(iter(shipped())), weight=0.8)]},
+        {"loras": [LoraUse(lora=LORA, weight=0.8)]},
         {"prompt": "[0.0-0.4 s] a red ball [0.4-0.75 s] a blue cube"},
     ],
     ids=["guided", "blocks shared and skipped", "quantized", "half", "with a LoRA", "over time"],

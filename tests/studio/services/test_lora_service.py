@@ -28,7 +28,7 @@ def test_those_that_came_with_the_studio_are_everybodys_and_stay(idle, tmp_path)
     for owner in (OWNER, "somebody"):
         found = [each for each in idle.loras.list(owner) if each.is_shipped]
         assert [each.reference for each in found] == [*shipped()] and found
-    one = found[0]
+    one = next(each for each in found if "pocket" in each.models)
     assert idle.loras.get(OWNER, one.reference) == one and one.has_preview and one.description and one.created_at is None
     assert idle.loras.preview(one.reference).read_bytes()[4:8] == b"ftyp"
     with pytest.raises(NotAllowed, match="cannot be removed"):
