@@ -24,8 +24,6 @@ _FRAMES = 3  # of these, neighbours that are trained on together
 _CROP = 48
 _SCENES = 2
 _ON_SUBJECT = 0.7
-_CLEAN = 0.35
-"""Of the scenes that go through no codec, those that nothing is imitated on: without any, a net blurs what it takes for noise."""
 _GRADIENT_WEIGHT = 0.5
 _TEMPORAL_WEIGHT = 0.5
 
@@ -39,7 +37,7 @@ class Codec:
 
 
 class UpscalerStage:
-    """Crops of short clips, half of them through one of ``codecs`` if any, the others clean or with imitated losses.
+    """Crops of short clips, half of them through one of ``codecs`` if any, the others with imitated losses.
 
     Besides the picture the loss compares edges, and what changes from frame to frame: what is still must stay still.
     """
@@ -96,7 +94,7 @@ class UpscalerStage:
         frames, covers = render_at(scene, times_s, recipe.duration_s, recipe.size)
         targets = as_clip(render_at(scene, times_s[chosen], recipe.duration_s, SCALE * recipe.size)[0])
         clean = as_clip(frames)
-        seen = windows(self._lossy(clean, codec))[chosen]
+        seen = windows(degrade(clean, self.rng) if codec is None else decoded(codec.vae, clean))[chosen]
         side, found = min(_CROP, recipe.size), []
         for _ in range(count):
             top, left = self._corner(covers[first], side)
@@ -104,11 +102,6 @@ class UpscalerStage:
             large = targets[..., SCALE * top : SCALE * (top + side), SCALE * left : SCALE * (left + side)]
             found.append((small, large))
         return found
-
-    def _lossy(self, clean_FCHW: torch.Tensor, codec: Codec | None) -> torch.Tensor:
-        if codec is not None:
-            return decoded(codec.vae, clean_FCHW)
-        return clean_FCHW if self.rng.random() < _CLEAN else degrade(clean_FCHW, self.rng)
 
     def _corner(self, cover: np.ndarray, side: int) -> tuple[int, int]:
         """Top and left of a crop; ``cover`` ``[S, S]`` says where the subject is."""
