@@ -3,8 +3,8 @@
 ``python benchmarks/upscale.py [--quick] [--json] [--folder FOLDER] [--sheet FILE.png]``: seconds for 25 frames of 128x128 to
 512x512 on two threads (the best of three), then renders of scenes that training never shows, through the embedded model's video
 VAE: PSNR of the enlarged frames against the same scenes drawn large, and flicker, the mean absolute second difference over time
-where the large render does not change. Exits 1 beyond 3 s, below bicubic,
-or with more flicker than bicubic enlargement has; 2 where there is no upscaler.
+where the large render does not change. Exits 1 beyond 3 s, below bicubic, or with more flicker than bicubic enlargement has; 2
+where there is no upscaler.
 """
 
 from __future__ import annotations
