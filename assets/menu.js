@@ -4,7 +4,7 @@
   const studio = window.studio;
   const { h, icon } = studio;
 
-  /* `items` gives { name, title, what, image? } for each; `chosen` does one and says meanwhile what it does. With `bare` only the icon is seen. */
+  /* `items` gives { name, title, what, image? } for each, or a promise of them; `chosen` does one and says meanwhile what it does. With `bare` only the icon is seen. */
   studio.menu = ({ label, name, iconName, items, chosen, bare = false }) => {
     const list = h("div", { class: "export-list", role: "menu", "aria-label": name, hidden: true });
     const said = h("span", {}, label);
@@ -29,9 +29,10 @@
       list.hidden = true;
       opener.setAttribute("aria-expanded", "false");
     };
-    const unfold = () => {
+    const unfold = async () => {
+      const found = await items();
       list.replaceChildren(
-        ...items().map((item) =>
+        ...found.map((item) =>
           h(
             "button", { type: "button", role: "menuitem", tabindex: "-1", "data-format": item.name, onclick: () => choose(item) },
             ...(item.image ? [h("img", { src: item.image, alt: "" })] : []), h("b", {}, item.title), h("small", {}, item.what),

@@ -32,6 +32,12 @@
     return h("p", { class: "model-missing", title: state.missing.join(", ") }, `It lacks ${first}${rest.length ? ` and ${rest.length} more` : ""}.`);
   }
 
+  /* What a model begins with that words alone do not suffice for. */
+  function need({ references }) {
+    if (references.roles.length) return `A character and its ${references.roles[0]}`;
+    return references.are_needed ? "An image to work from" : "A first frame";
+  }
+
   function facts(model, state) {
     return h(
       "dl",
@@ -39,7 +45,7 @@
       fact("Download", model.download_bytes ? size(model.download_bytes) : "Size not known"),
       fact("Licence", model.licence),
       fact("Makes", model.is_for_sound ? "Sound alone" : `Picture${model.is_silent ? ", no sound" : " and sound"}`),
-      model.begins_with.includes("words") ? null : fact("Needs", model.references.are_needed ? "An image to work from" : "A first frame"),
+      model.begins_with.includes("words") ? null : fact("Needs", need(model)),
       state?.needs_bytes ? fact("Memory", size(state.needs_bytes)) : null,
       state ? fact("Weights", BITS[state.quantization] ? BITS[state.quantization] + (AWAY[state.offload] ?? "") : "Chosen when loaded") : null,
     );

@@ -11,7 +11,7 @@
   places.references = (element, trigger, props, watch) => {
     const slot = element.querySelector(".references");
     const told = JSON.parse(slot.dataset.told);
-    let recent = [], drawnFor;
+    let drawnFor;
     const input = h("input", {
       type: "file", accept: "image/png,image/jpeg,image/webp", class: "hidden-file", "aria-label": "Reference: choose an image",
       onchange: () => {
@@ -38,15 +38,17 @@
           throw Object.assign(new studio.Failure(error.message.replace(/^first_frame/, "references")), { field: "references" });
         }
       });
-    const limits = () => told[studio.form?.model] ?? { images: 0, clips: 0, need_lora: false };
+    const limits = () => told[studio.form?.model] ?? { images: 0, clips: 0, need_lora: false, roles: [] };
     const left = () => {
       const { images, clips } = limits();
       const shown = chosen().filter(isClip).length;
       return { images: images - (chosen().length - shown), clips: clips - shown };
     };
-    const items = () => {
+    const items = async () => {
       const { images, clips } = left();
-      const films = clips > 0 ? recent.filter((clip) => !chosen().includes(`clip:${clip.id}`)) : [];
+      /* What was made meanwhile has to be in the list. */
+      const recent = clips > 0 ? (await api(`/clips?limit=${RECENT}`).catch(() => ({ clips: [] }))).clips : [];
+      const films = recent.filter((clip) => clip.has_video && !chosen().includes(`clip:${clip.id}`));
       return [
         ...(images > 0 ? [{ name: "image", title: "An image…", what: `PNG, JPEG or WebP; ${images} more` }] : []),
         ...films.map((clip) => ({ name: clip.id, title: clip.name || clip.request.prompt, what: `A clip of ${clip.duration_s.toFixed(1)} s, ${words.when(clip.created_at)}`, image: clip.urls.thumbnail })),
@@ -57,30 +59,31 @@
       label: "Add a reference", name: "References", iconName: "plus", items,
       chosen: (item) => (item.name === "image" ? input.click() : item.name === "none" ? null : add(`clip:${item.name}`)),
     });
-    /* The list is drawn as the menu unfolds: what was made meanwhile has to be known by then. */
-    const refresh = async () => {
-      const page = await api(`/clips?limit=${RECENT}`).catch(() => ({ clips: [] }));
-      recent = page.clips.filter((clip) => clip.has_video);
+    /* Where clips have roles, a tile says which it has: the next free one is the next clip's. */
+    const roleOf = (reference) => {
+      const { roles } = limits();
+      if (!roles.length) return null;
+      return isClip(reference) ? roles[chosen().filter(isClip).indexOf(reference)] : "character";
     };
-    menu.addEventListener("pointerenter", refresh);
-    menu.addEventListener("focusin", refresh);
-
     const tile = (reference, index) => {
       const what = isClip(reference) ? "clip" : "image";
+      const role = roleOf(reference);
       const source = isClip(reference) ? `/api/v1/clips/${idOf(reference)}/thumbnail` : `/api/v1/media/${reference}`;
-      const face = h("img", { src: source, alt: `Reference ${index + 1}, ${what === "clip" ? "a clip" : "an image"}` });
+      const face = h("img", { src: source, alt: `Reference ${index + 1}, ${role ? `the ${role}` : what === "clip" ? "a clip" : "an image"}` });
       face.addEventListener("error", () => face.replaceWith(icon(isClip(reference) ? "film" : "image")));
       return h(
         "div", { class: "reference-tile", role: "listitem", "data-kind": what },
-        face, button(`Remove reference ${index + 1}`, "close", () => set(chosen().filter((each) => each !== reference))),
+        face, role && h("span", { class: "reference-role" }, role), button(`Remove reference ${index + 1}`, "close", () => set(chosen().filter((each) => each !== reference))),
       );
     };
     const draw = () => {
       drawnFor = studio.form?.model;
-      const { images, clips, need_lora, are_needed } = limits();
+      const { images, clips, need_lora, are_needed, roles } = limits();
       const many = (count, what) => (count ? `${count === 1 ? "one" : `up to ${count}`} ${what}${count === 1 ? "" : "s"}` : "");
       const most = [many(images, "image"), many(clips, "clip")].filter(Boolean).join(" and ");
-      const role = need_lora
+      const role = roles.length
+        ? `The image is the character that acts. Clips in this order: ${roles.join(", ")}; the first is needed.`
+        : need_lora
         ? "that a LoRA follows, such as poses or depths. Add that LoRA under Styles."
         : clips ? "Images show what is to be seen; the new clip follows a clip, such as poses, depth or a sketch." : "They show what is to be seen.";
       const hint = `${are_needed ? "Needed" : "Optional"}: ${most}${need_lora ? " " : ". "}${role}`;
@@ -92,7 +95,6 @@
     };
     watch("value", draw);
     addEventListener("studio-form", () => studio.form.model === drawnFor || draw()); // drawn anew, it would lose the keyboard
-    refresh();
     draw();
   };
 })();

@@ -80,7 +80,21 @@ def _check_settings(request: ClipRequest, spec: ModelSpec) -> None:
             raise InvalidRequest(f"{name} is above 0, but {spec.title} has no perturbed attention: use 0.", field=name)
 
 
+def _check_roles(request: GenerationRequest, spec: ModelSpec) -> None:
+    """That a character is there and what says how it moves; what replaces somebody in a film takes the film's other clips too."""
+    roles, clips = spec.references.roles, len(request.clips())
+    if not 0 < clips < len(request.references):
+        raise InvalidRequest(
+            f"references needs an image and a clip for {spec.title}: the character, and the {roles[0]} that it takes on.",
+            field="references",
+        )
+    if 2 < clips < len(roles):
+        raise InvalidRequest(f"references has a {roles[2]} but no {roles[3]}: add that clip behind it.", field="references")
+
+
 def _check_references(request: GenerationRequest, spec: ModelSpec) -> None:
+    if spec.references.roles:
+        _check_roles(request, spec)
     if spec.references.are_needed and not request.references:
         raise InvalidRequest(f"references is missing; {spec.title} works from images: add one.", field="references")
     if not request.references:

@@ -51,13 +51,15 @@ _OUTSIDE = _OF_PICTURE | {"kind", "original_prompt", "model", "modality", "num_f
 class References:
     """How many images and clips a model can be shown beside the words; with ``need_lora`` only a LoRA makes sense of them.
 
-    Where they ``are_needed`` it makes nothing from words alone.
+    Where they ``are_needed`` it makes nothing from words alone. ``roles`` say what each clip is for, in their order: the image is
+    then a character and the first clip how it moves, and both are needed.
     """
 
     images: int = 0
     clips: int = 0
     need_lora: bool = False
     are_needed: bool = False
+    roles: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.images + self.clips > 0

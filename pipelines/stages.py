@@ -33,6 +33,7 @@ def call_for(request: ClipRequest, call: Call, weights: str) -> DiffusersCall:
         first_frame=getattr(request, "first_frame", None),
         fills=call.fills,
         references=getattr(request, "references", ()),
+        roles=call.references.roles,
         **shape_in(request),
     )
 

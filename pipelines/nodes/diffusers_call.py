@@ -37,6 +37,8 @@ class DiffusersCall(Node):
     """Of an edit: the clip whose window is filled, and what of it is imagined."""
     references: tuple[str, ...] = ()
     """What the pipeline is shown: images of things; one that fills also a clip that it follows."""
+    roles: tuple[str, ...] = ()
+    """What each clip among the references is for, where the pipeline makes a character act."""
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns a ``Media``; yields a step at a time, so that closing cancels within one."""
@@ -56,6 +58,8 @@ class DiffusersCall(Node):
             arguments |= self._begun(context, picture)
         elif picture is not None:
             arguments |= {"image": picture}
+        elif self.roles:
+            arguments |= self._acting(context, model)
         elif self.references:
             arguments |= {"reference_images": self._things(context)}
         elif self.plan is not None:
@@ -96,6 +100,31 @@ class DiffusersCall(Node):
         shape = self.num_frames, self.height, self.width
         holes = begun_with(shape, None if picture is None else np.asarray(picture), *followed)
         return _filled(holes) | ({"reference_images": things} if things else {})
+
+    def _acting(self, context: Context, model: Any) -> dict[str, Any]:
+        """A character and how it moves; a clip that is shorter than the new one stands still at its end.
+
+        Without a face it is shown a black one, away from which the pipeline also guides.
+        """
+        import numpy as np
+        from PIL import Image
+
+        from pipelines.showing import covered, frames_of
+
+        face = (model.pipeline.transformer.config.motion_encoder_size,) * 2
+        films = {"face": np.zeros((1, *face, 3), np.uint8)}
+        clips = (each for each in self.references if each.startswith("clip:"))
+        for role, clip in zip(self.roles, clips, strict=False):
+            frames = frames_of(context.source_path(clip), self.num_frames, self.frame_rate)
+            films[role] = covered(frames, *(face if role == "face" else (self.height, self.width)))
+        shown = {
+            f"{role}_video": [Image.fromarray(frames[min(k, len(frames) - 1)]) for k in range(self.num_frames)]
+            for role, frames in films.items()
+        }
+        (character,) = self._things(context)
+        length, _ = model.spec.call.pieces
+        mode = "replace" if "mask" in films else "animate"
+        return {"image": character, "mode": mode, "segment_frame_length": min(length, self.num_frames), **shown}
 
     def _things(self, context: Context) -> list[Any]:
         """The images among the references."""

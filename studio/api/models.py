@@ -69,7 +69,7 @@ class ModelCard(BaseModel):
     """Whether it makes parts of a clip anew that fit the rest."""
     begins_with: tuple[str, ...]
     """What a clip can begin with: ``words``, ``first_frame``, ``references``."""
-    references: dict[str, int | bool]
+    references: dict[str, int | bool | tuple[str, ...]]
     """How many ``images`` and ``clips`` it can be shown at the most, whether that takes a LoRA, and whether there must be any."""
     has_vocabulary: bool
     """Whether it knows certain words only: ``/models/{id}/words`` lists them."""

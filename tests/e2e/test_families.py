@@ -23,10 +23,10 @@ ALSO_THEIRS = ("negative_prompt", "num_inference_steps", "guidance_scale", "fram
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A studio with tiny twins of Wan and of Wan VACE beside its own model."""
-    folders = {name: tmp_path_factory.mktemp("models") / name for name in ("tiny", "tiny-vace")}
-    twin.build("text").save_pretrained(folders["tiny"])
-    twin.build("vace").save_pretrained(folders["tiny-vace"])
+    """A studio with tiny twins of Wan, Wan VACE and Wan Animate beside its own model."""
+    folders = {name: tmp_path_factory.mktemp("models") / name for name in ("tiny", "tiny-vace", "tiny-animate")}
+    for folder, kind in zip(folders.values(), ("text", "vace", "animate"), strict=True):
+        twin.build(kind).save_pretrained(folder)
     running = Server(tmp_path_factory.mktemp("foreign"), models=json.dumps({name: str(each) for name, each in folders.items()}))
     running.start()
     yield running
@@ -134,6 +134,38 @@ def test_images_and_clips_are_shown_to_a_model_that_takes_them(browser: Browser,
     field.get_by_role("button", name="Remove reference 1").click()
     expect(field.locator(".reference-tile")).to_have_count(1)
     expect(field.locator(".reference-tile")).to_have_attribute("data-kind", "clip")
+    person.leave()
+
+
+def test_a_character_acts_in_the_roles_that_the_page_names(browser: Browser, foreign: Server, tmp_path: Path) -> None:
+    person = Visitor(browser, foreign.url)
+    page = person.page
+    filmed = person.make_clip("a red ball bounces on grass")
+    page.get_by_role("tab", name="Models").click()
+    card = page.locator(".model[data-model=tiny-animate]")
+    expect(card.locator(".model-facts")).to_contain_text("A character and its pose")
+    card.get_by_role("button", name="Use tiny-animate").click()
+    field = page.locator("#field-references")
+    expect(field).to_contain_text("Clips in this order: pose, face, background, mask; the first is needed.")
+    person.write("a red ball dances")
+    page.locator("#field-size input").fill("96 x 64")
+    page.locator("#field-size input").blur()
+    person.set_steps(1)
+    field.get_by_role("button", name="Add a reference").click()
+    field.locator(f"[data-format='{filmed['id']}']").click()
+    expect(field.locator(".reference-tile[data-kind=clip] .reference-role")).to_have_text("pose")
+    person.expected = ("status of 422",)
+    page.locator("#generate").click()
+    expect(field.locator(".complaint")).to_contain_text("references needs an image and a clip for tiny-animate")
+    Image.new("RGB", (80, 60), (200, 40, 40)).save(tmp_path / "character.png")
+    field.locator("input[type=file]").set_input_files(tmp_path / "character.png")
+    expect(field.locator(".reference-tile[data-kind=image] .reference-role")).to_have_text("character")
+    assert not person.overflows() and page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    job = person.generate()
+    while job["state"] in ("queued", "running"):
+        page.wait_for_timeout(300)
+        job = person.api(f"/jobs/{job['id']}")
+    assert job["state"] == "done" and job["result"]["num_frames"] == 77, job["error"]
     person.leave()
 
 

@@ -103,12 +103,12 @@ def value(stand: Stand, request: GenerationRequest) -> Any:
             return finished.value
 
 
-def filmed(path: Path, seconds: float = 1.5, rate: float = 12.0) -> Path:
+def filmed(path: Path, seconds: float = 1.5, rate: float = 12.0, colour: tuple[int, int, int] = (220, 40, 40)) -> Path:
     """A clip of a moving square, with a hum."""
     count = round(seconds * rate)
     frames = np.full((count, 64, 96, 3), 90, np.uint8)
     for index in range(count):
-        frames[index, 16:48, 2 * index : 2 * index + 24] = (220, 40, 40)
+        frames[index, 16:48, 2 * index : 2 * index + 24] = colour
     hum = Sound(0.2 * np.sin(np.arange(round(16000 * seconds))[None] * 0.05), 16000)
     shape = {"height": 64, "width": 96, "num_frames": count, "frame_rate": rate}
     write_clip(path, frames, hum, Origin(GenerationRequest(prompt="a square", seed=1, **shape), "0" * 64, "test"))
