@@ -272,7 +272,7 @@ def _pocket() -> Iterable[ModelSpec]:
             pocket_in(POCKET_WORLD_FOLDER),
             id="pocket-world",
             title="Pocket World",
-            description="Pocket's successor in training: animals, food, vehicles, talkers, cities. It errs more often.",
+            description="Pocket's successor in training: animals, food, vehicles, talkers, cities. Things are softer in it.",
         )
 
 
