@@ -304,7 +304,8 @@ def test_every_release_says_what_people_must_know() -> None:
         assert spec.licence and "/" in spec.source, spec.id
         assert spec.memory_bytes == spec.download_bytes == 0 or 1e9 < spec.memory_bytes < spec.download_bytes, spec.id
         image = "sha256:" + "0a" * 32
-        first = {"first_frame": {"first_frame": image}, "references": {"references": [image]}, "words": {}}[spec.begins_with[0]]
+        shown = [image, *(["clip:" + "0d" * 16] if spec.references.roles else [])]
+        first = {"first_frame": {"first_frame": image}, "references": {"references": shown}, "words": {}}[spec.begins_with[0]]
         full = ModelCatalogue([spec]).complete(GenerationRequest(prompt="a ball", model=spec.id, **first))
         assert (full.modality == "video") == spec.is_silent
         for name in (name for name in (spec.call.text, spec.call.image) if name and ":" not in name):

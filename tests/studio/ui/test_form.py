@@ -16,10 +16,11 @@ MODELS = [spec.id for spec in published_models()]
 
 
 def _needed(catalogue: ModelCatalogue, model: str) -> dict[str, Any]:
-    """A first frame, or an image to work from, for the models that cannot begin without one."""
+    """A first frame, or what to work from, for the models that cannot begin without it."""
     image = "sha256:" + "0a" * 32
-    begin = catalogue.get(model).begins_with
-    return {} if "words" in begin else {"references": [image]} if "references" in begin else {"first_frame": image}
+    spec = catalogue.get(model)
+    begin, acted = spec.begins_with, ["clip:" + "0d" * 16] if spec.references.roles else []
+    return {} if "words" in begin else {"references": [image, *acted]} if "references" in begin else {"first_frame": image}
 
 
 @pytest.fixture(scope="module")
