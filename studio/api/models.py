@@ -70,7 +70,8 @@ class ModelCard(BaseModel):
     begins_with: tuple[str, ...]
     """What a clip can begin with: ``words``, ``first_frame``, ``references``."""
     references: dict[str, int | bool | tuple[str, ...]]
-    """How many ``images`` and ``clips`` it can be shown at the most, whether that takes a LoRA, and whether there must be any."""
+    """How many ``images`` and ``clips`` it can be shown at the most, whether that takes a LoRA, whether there must be any,
+    and what each clip is for (``roles``), where that is told by their order."""
     has_vocabulary: bool
     """Whether it knows certain words only: ``/models/{id}/words`` lists them."""
     download_bytes: int

@@ -44,17 +44,9 @@ def person(browser: Browser, large: Server) -> Iterator[Visitor]:
     visitor.leave()
 
 
-def finished(person: Visitor, job: dict[str, Any]) -> dict[str, Any]:
-    while job["state"] in ("queued", "running"):
-        person.page.wait_for_timeout(300)
-        job = person.api(f"/jobs/{job['id']}")
-    assert job["state"] == "done", job["error"]
-    return dict(job["result"])
-
-
 def made(person: Visitor, model: str, **fields: Any) -> dict[str, Any]:
     body = {"kind": "generate", "prompt": f"a clip of {model}", "model": model, "stg_scale": 0, "audio_stg_scale": 0}
-    return finished(person, person.api("/jobs", "POST", {**body, **SHAPE, **fields}))
+    return person.result_of(person.api("/jobs", "POST", {**body, **SHAPE, **fields}))
 
 
 def enlarged(person: Visitor, source: dict[str, Any]) -> dict[str, Any]:
@@ -62,7 +54,7 @@ def enlarged(person: Visitor, source: dict[str, Any]) -> dict[str, Any]:
     for _ in range(100):
         jobs = [job for job in person.api("/jobs") if job["request"].get("source") == f"clip:{source['id']}"]
         if jobs:
-            return finished(person, jobs[0])
+            return person.result_of(jobs[0])
         person.page.wait_for_timeout(200)
     raise AssertionError("no take was asked for")
 

@@ -54,12 +54,7 @@ def test_a_model_without_sound_makes_a_clip(browser: Browser, foreign: Server, w
     for name in ONLY_OURS:
         expect(page.locator(f"#field-{name}")).to_be_hidden()
     assert not person.overflows() and page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
-    job = person.generate()
-    while job["state"] in ("queued", "running"):
-        page.wait_for_timeout(300)
-        job = person.api(f"/jobs/{job['id']}")
-    assert job["state"] == "done", job["error"]
-    clip = job["result"]
+    clip = person.result_of(person.generate())
     assert clip["has_video"] and not clip["has_audio"] and (clip["width"], clip["height"]) == (96, 64)
     expect(page.locator(".screen video").first).to_be_visible(timeout=DONE_MS)
     expect(page.locator("#card")).to_contain_text("No sound.")
@@ -126,11 +121,8 @@ def test_images_and_clips_are_shown_to_a_model_that_takes_them(browser: Browser,
     expect(field.locator(".reference-tile")).to_have_count(2)
     job = person.generate()
     assert [each.partition(":")[0] for each in job["request"]["references"]] == ["sha256", "clip"]
-    while job["state"] in ("queued", "running"):
-        page.wait_for_timeout(300)
-        job = person.api(f"/jobs/{job['id']}")
-    assert job["state"] == "done", job["error"]
-    assert person.api(f"/clips/{job['result']['id']}/family")["ancestors"] == [], "it follows the other and was not made from it"
+    made = person.result_of(job)
+    assert person.api(f"/clips/{made['id']}/family")["ancestors"] == [], "it follows the other and was not made from it"
     field.get_by_role("button", name="Remove reference 1").click()
     expect(field.locator(".reference-tile")).to_have_count(1)
     expect(field.locator(".reference-tile")).to_have_attribute("data-kind", "clip")
@@ -162,10 +154,7 @@ def test_a_character_acts_in_the_roles_that_the_page_names(browser: Browser, for
     expect(field.locator(".reference-tile[data-kind=image] .reference-role")).to_have_text("character")
     assert not person.overflows() and page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
     job = person.generate()
-    while job["state"] in ("queued", "running"):
-        page.wait_for_timeout(300)
-        job = person.api(f"/jobs/{job['id']}")
-    assert job["state"] == "done" and job["result"]["num_frames"] == 77, job["error"]
+    assert person.result_of(job)["num_frames"] == 77
     person.leave()
 
 
@@ -193,11 +182,7 @@ def test_a_model_for_sound_alone_makes_a_sound_and_dubs_a_clip(browser: Browser,
     person.write("soft drums")
     page.locator("#field-duration input[type=range]").fill("2")
     job = person.generate()
-    while job["state"] in ("queued", "running"):
-        page.wait_for_timeout(300)
-        job = person.api(f"/jobs/{job['id']}")
-    assert job["state"] == "done", job["error"]
-    heard = job["result"]
+    heard = person.result_of(job)
     assert heard["has_audio"] and not heard["has_video"] and heard["duration_s"] == 2.0
     edit(person, filmed)
     page.locator(".edit-tools").get_by_role("button", name="Dub", exact=True).click()

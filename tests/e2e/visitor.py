@@ -100,7 +100,10 @@ class Visitor:
 
     def make_clip(self, prompt: str) -> dict[str, Any]:
         """A clip from this prompt with the model's own settings, by the API: for tests that are about something else."""
-        job = self.api("/jobs", "POST", {"kind": "generate", "prompt": prompt, "num_inference_steps": 2})
+        return self.result_of(self.api("/jobs", "POST", {"kind": "generate", "prompt": prompt, "num_inference_steps": 2}))
+
+    def result_of(self, job: dict[str, Any]) -> dict[str, Any]:
+        """What a job makes, once it has."""
         end = time.monotonic() + DONE_MS / 1000
         while job["state"] in ("queued", "running") and time.monotonic() < end:
             time.sleep(0.3)

@@ -15,7 +15,6 @@ _TEXT = Call(text="WanPipeline", fixed=_FIXED, float32=_FLOAT32)
 _IMAGE = replace(_TEXT, text="", image="WanImageToVideoPipeline")
 _BOTH = replace(_TEXT, image="WanImageToVideoPipeline")
 _VACE = replace(_TEXT, text="WanVACEPipeline", fills=True, references=References(images=3, clips=1))
-
 _ANIMATE = replace(
     _TEXT,
     text="WanAnimatePipeline",

@@ -85,7 +85,7 @@ class Stand:
         return Engine(self.catalogue, media_dir=self.media, device="cpu")
 
     def asked(self, **fields: Any) -> dict[str, Any]:
-        begun = {"first_frame": self._image()} if self.case.image else {}
+        begun = {"first_frame": self.image()} if self.case.image else {}
         return {"prompt": "a red ball", "negative_prompt": "rain", "model": "twin", "seed": 1, **begun, **fields}
 
     def request(self, **fields: Any) -> GenerationRequest:
@@ -121,7 +121,8 @@ class Stand:
         torch.manual_seed(request.seed)  # diffusion forcing throws torch's own dice
         return pipeline(**arguments, generator=torch.Generator("cpu").manual_seed(request.seed), output_type="np")
 
-    def _image(self) -> str:
+    def image(self) -> str:
+        """The reference of a stored picture that has another shape than the clip."""
         held = io.BytesIO()
         Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)).save(held, "PNG")
         name = hashlib.sha256(held.getvalue()).hexdigest()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +41,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def character(animate: Stand) -> str:
-    held = io.BytesIO()
-    Image.fromarray(np.random.default_rng(3).integers(0, 255, (80, 50, 3), np.uint8)).save(held, "PNG")
-    name = hashlib.sha256(held.getvalue()).hexdigest()
-    animate.media.mkdir(exist_ok=True)
-    (animate.media / f"{name}.png").write_bytes(held.getvalue())
-    return f"sha256:{name}"
+    return animate.image()
 
 
 def made(animate: Stand, films: dict[str, Path], path: Path, request: GenerationRequest) -> tuple[np.ndarray, list[Any]]:
