@@ -152,19 +152,22 @@ def _kinds(
     """The offset of each kind of event that the clip has."""
     duration_s = len(frames_FHWC) / frame_rate
     heard = onsets(mono_N, _MONO_RATE)
-    touching = contacts_of([flow for flow, _, _ in pairs], frame_rate)
-    if witness is not None and len(witness.contacts_s):
-        touching = witness.contacts_s
-    elif len(touching) < _LEAST_GUESSED:
-        touching = touching[:0]
     found = {
-        "impact": of_events(touching, heard, duration_s, frame_rate),
+        "impact": of_events(_touching(pairs, frame_rate, witness), heard, duration_s, frame_rate),
         "beat": of_events(motion_peaks(frames_FHWC, frame_rate), heard, duration_s, frame_rate),
     }
     if witness is not None and witness.speaks:
         loudness = envelope(mono_N, _MONO_RATE, frame_rate, len(frames_FHWC))
         found["lip"] = of_curves(witness.mouth_F, loudness, frame_rate)
     return {kind: offset for kind, offset in found.items() if offset is not None}
+
+
+def _touching(pairs: list[Change], frame_rate: float, witness: Witness | None) -> np.ndarray:
+    """When things touch, in seconds: as the readers see it, else as the motion lets guess."""
+    if witness is not None and len(witness.contacts_s):
+        return witness.contacts_s
+    guessed = contacts_of([flow for flow, _, _ in pairs], frame_rate)
+    return guessed if len(guessed) >= _LEAST_GUESSED else guessed[:0]
 
 
 def _together(found: dict[str, Offset]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.metrics.sync import peaks_of
+from pipelines.optical_flow import speeds
 
 LARGEST_S = 0.5
 """Offsets looked at, both ways."""
@@ -54,7 +55,7 @@ def contacts_of(flows_PHWC: list[np.ndarray], frame_rate: float) -> np.ndarray:
 def _motion(flow_HWC: np.ndarray) -> tuple[float, float]:
     """How fast, in pixels a frame, the fastest part of the picture moves upwards, and how fast it moves apart sideways."""
     against = flow_HWC - np.median(flow_HWC, axis=(0, 1))
-    speed = np.linalg.norm(against, axis=-1)
+    speed = speeds(against)
     fast = speed >= max(0.3, 0.5 * float(np.percentile(speed, 99)))
     if not fast.any():
         return 0.0, 0.0

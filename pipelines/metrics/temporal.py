@@ -12,7 +12,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from pipelines.optical_flow import DenseFlow
+from pipelines.optical_flow import DenseFlow, speeds
 
 _CONSISTENT_PX = 1.0  # forward and backward flow differ by less where nothing is hidden
 _STILL_PX = 0.3
@@ -42,10 +42,10 @@ def temporal(frames_FHWC: np.ndarray, frame_rate: float) -> Temporal:
 def of_changes(pairs: Sequence[Change], frame_rate: float) -> Temporal:
     """As ``temporal``, from changes that are known already."""
     side = max(pairs[0][1].shape)
-    motion = float(np.mean([np.linalg.norm(flow, axis=-1).mean() for flow, _, _ in pairs]))
-    steps = [(error, np.linalg.norm(flow, axis=-1) < _STILL_PX, seen) for flow, error, seen in pairs]
-    warp_error = _mean(np.concatenate([error[seen] for error, _, seen in steps]))
-    flicker = _mean(np.concatenate([error[still] for error, still, _ in steps]))
+    fast = [speeds(flow) for flow, _, _ in pairs]
+    motion = float(np.mean([each.mean() for each in fast]))
+    warp_error = _mean(np.concatenate([error[seen] for _, error, seen in pairs]))
+    flicker = _mean(np.concatenate([error[each < _STILL_PX] for each, (_, error, _) in zip(fast, pairs, strict=True)]))
     return Temporal(warp_error, flicker, motion * frame_rate / side)
 
 
@@ -56,9 +56,9 @@ def dynamic_degree(pairs: Sequence[Change], frame_rate: float) -> float:
 
 def fastest(flow_HW2: np.ndarray) -> float:
     """Mean speed of the fastest twentieth of a flow, in pixels a frame."""
-    speeds = np.linalg.norm(flow_HW2, axis=-1).ravel()
-    count = max(1, len(speeds) // 20)
-    return float(np.partition(speeds, -count)[-count:].mean())
+    each = speeds(flow_HW2).ravel()
+    count = max(1, len(each) // 20)
+    return float(np.partition(each, -count)[-count:].mean())
 
 
 def drift(frames_FHWC: np.ndarray) -> float:
@@ -90,7 +90,7 @@ def changes(frames_FHWC: np.ndarray) -> Iterator[Change]:
         warped = cv2.remap(two.astype(np.float32), to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         returned = cv2.remap(backward, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
-        seen = inside & (np.linalg.norm(forward + returned, axis=-1) < _CONSISTENT_PX)
+        seen = inside & (speeds(forward + returned) < _CONSISTENT_PX)
         yield forward, np.abs(warped - one).mean(-1), seen
 
 
