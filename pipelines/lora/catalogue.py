@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from pipelines.models.manifest import name_of
+from pipelines.models.manifest import name_of_denoiser
 from pipelines.registry import ModelSpec
 
 LORAS_FOLDER = Path(__file__).parent.parent.parent / "loras"
@@ -18,7 +18,7 @@ CATALOGUE_FILE = LORAS_FOLDER / "catalog.json"
 
 @dataclass(frozen=True)
 class ShippedLora:
-    """One of them: its file, what it is, and the hash of the weights that it was trained on."""
+    """One of them: its file, what it is, and the hashes of the base that it was trained on: all of it, and what has to stay."""
 
     path: Path
     preview: Path
@@ -28,6 +28,7 @@ class ShippedLora:
     description: str
     base: str
     base_sha256: str
+    denoiser_sha256: str
     trigger_words: tuple[str, ...]
     layers: int
     ranks: tuple[int, ...]
@@ -40,8 +41,9 @@ class ShippedLora:
         return f"lora:{self.sha256}"
 
     def fitting(self, models: Iterable[ModelSpec]) -> tuple[str, ...]:
-        """Ids of the installed models whose weights it was trained on."""
-        return tuple(spec.id for spec in models if spec.is_local and spec.sha256 and name_of(spec.sha256) == self.base_sha256)
+        """Ids of the installed models that make latents with the weights it was trained on."""
+        local = (spec for spec in models if spec.is_local and spec.sha256)
+        return tuple(spec.id for spec in local if name_of_denoiser(spec.sha256) == self.denoiser_sha256)
 
 
 @cache
@@ -50,7 +52,7 @@ def shipped(folder: Path = LORAS_FOLDER) -> Mapping[str, ShippedLora]:
     listed = folder / CATALOGUE_FILE.name
     if not listed.is_file():
         return MappingProxyType({})
-    plain = ("sha256", "name", "kind", "description", "base", "base_sha256", "layers", "strength", "prompt")
+    plain = ("sha256", "name", "kind", "description", "base", "base_sha256", "denoiser_sha256", "layers", "strength", "prompt")
     found = [
         ShippedLora(
             path=folder / entry["file"],

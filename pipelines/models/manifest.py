@@ -14,6 +14,7 @@ from pipelines.contract import ModelNotFound
 WHOLE_FILE_BYTES = 1024**3
 """Files up to this are hashed whole, larger ones by samples."""
 SAMPLE_BYTES = 1024**2
+_DENOISER = frozenset({"tokenizer", "text_encoder", "connectors", "transformer"})
 
 
 def verify(title: str, folder: Path, manifest: Mapping[str, str]) -> str:
@@ -31,6 +32,11 @@ def name_of(manifest: Mapping[str, str]) -> str:
     """One hash of all files' hashes."""
     lines = [f"{name} {found}" for name, found in sorted(manifest.items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def name_of_denoiser(manifest: Mapping[str, str]) -> str:
+    """One hash of what makes latents of a prompt: LoRAs fit as long as that stays, whatever draws the latents."""
+    return name_of({name: found for name, found in manifest.items() if name.split("/")[0] in _DENOISER})
 
 
 def digest(file: Path) -> str:

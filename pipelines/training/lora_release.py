@@ -19,6 +19,7 @@ from pipelines.contract import Done, GenerationRequest, InvalidRequest, LoraUse
 from pipelines.engine import Engine
 from pipelines.lora.catalogue import CATALOGUE_FILE, LORAS_FOLDER
 from pipelines.models.ltx2.load import ADAPTER_FILE, LTX2Model
+from pipelines.models.manifest import name_of_denoiser
 from pipelines.registry import POCKET_FAST_FOLDER, POCKET_FOLDER, UNGUIDED, ModelCatalogue, pocket_in
 from pipelines.training.lora_data import TrainingShape, encode
 from pipelines.training.lora_recipes import LORA_RECIPES, STUDENT_RECIPE, LoraRecipe, render_samples
@@ -75,6 +76,7 @@ def publish(recipe: LoraRecipe, file: Path, catalogue: ModelCatalogue, target: P
         "sha256": sha256,
         "base": said["base"],
         "base_sha256": said["base_sha256"],
+        "denoiser_sha256": name_of_denoiser(catalogue.get(recipe.base).sha256),
         "layers": layers,
         "ranks": [int(said["rank"])],
         "trigger_words": [recipe.trigger],

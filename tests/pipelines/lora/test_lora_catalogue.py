@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from pipelines.clip_io import read_media
 from pipelines.lora.catalogue import CATALOGUE_FILE, LORAS_FOLDER, ShippedLora, shipped
 from pipelines.lora.file import linear_layers, read_lora
-from pipelines.models.manifest import name_of
+from pipelines.models.manifest import name_of_denoiser
 from pipelines.registry import ModelCatalogue
 
 CATALOGUE = ModelCatalogue.with_folders({})
@@ -45,9 +46,17 @@ def test_each_is_what_its_entry_says(lora: ShippedLora) -> None:
 @pytest.mark.parametrize("lora", LORAS, ids=lambda lora: lora.path.stem)
 def test_each_is_for_weights_that_are_shipped(lora: ShippedLora) -> None:
     """After a release of new weights: `python app.py train lora --recipe all --minutes 8 --release`."""
-    assert lora.base_sha256 == name_of(CATALOGUE.get(lora.base).sha256)
+    assert lora.denoiser_sha256 == name_of_denoiser(CATALOGUE.get(lora.base).sha256)
     fitting = lora.fitting(CATALOGUE)
     assert fitting[0] == lora.base and {*fitting} <= {lora.base, f"{lora.base}-fast"}
+
+
+def test_a_new_decoder_takes_no_lora_away_and_a_new_transformer_does() -> None:
+    lora = LORAS[0]
+    base = CATALOGUE.get(lora.base)
+    changed = {part: {**base.sha256, f"{part}/diffusion_pytorch_model.safetensors": "0" * 64} for part in ("vae", "transformer")}
+    assert lora.fitting([replace(base, sha256=changed["vae"])]) == (base.id,)
+    assert lora.fitting([replace(base, sha256=changed["transformer"])]) == ()
 
 
 def test_the_kinds_that_are_there() -> None:
