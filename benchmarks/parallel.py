@@ -126,7 +126,20 @@ def kinds() -> dict[str, dict[str, Any]]:
                         figures[name] = {"difference": difference(made, expected), "sent_bytes": sent, "formula_bytes": formula}
                 if tensor == 1:
                     figures["decoding"] = tiles(split, group)
+                else:
+                    figures["text encoder"] = texts(split, group, model)
     return figures
+
+
+def texts(split: LTX2Model, group: Group, whole: LTX2Model) -> dict[str, Any]:
+    """A text that two ranks encode together, each with half of the encoder's feed-forwards, beside one process."""
+    before = group.sent_bytes()
+    made, expected = (each.tensors() for each in (group.encode("a bee, buzzing"), encode_prompt(whole, "a bee, buzzing")))
+    streams = ("video_BSD", "audio_BSD")
+    away = max(float((made[name] - expected[name]).norm() / expected[name].norm()) for name in streams)
+    config = split.text.text_encoder.config.get_text_config()
+    formula = 4 * 2 * split.max_prompt_tokens * config.hidden_size * config.num_hidden_layers
+    return {"difference": away, "sent_bytes": group.sent_bytes() - before, "formula_bytes": formula}
 
 
 def tiles(model: LTX2Model, group: Group) -> dict[str, Any]:

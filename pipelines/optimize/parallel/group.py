@@ -55,7 +55,7 @@ from pipelines.optimize.parallel.messages import (
 )
 from pipelines.optimize.parallel.probe import measured
 from pipelines.optimize.parallel.rank import meet
-from pipelines.optimize.parallel.tensor import split_feed_forwards, weights_of
+from pipelines.optimize.parallel.tensor import SplitReader, split_feed_forwards, weights_of
 from pipelines.optimize.parallel.traffic import Shape
 from pipelines.optimize.plan import Plan
 from pipelines.optimize.tiling import Decoding, Part
@@ -109,6 +109,7 @@ class Group:
         self._links: dict[Layout, Links] = {}
         self._machine: Machine | None = None
         self._weights = Weights()
+        self._texts: SplitReader | None = None
         on_cores = devices[0].startswith("cpu")
         threads = max(1, torch.get_num_threads() // self.size) if on_cores else 0
 
@@ -131,6 +132,7 @@ class Group:
             self._machine = measured(whole.world, model.device, model.dtype)
             self._weights = weights_of(model.transformer)
             split_feed_forwards(model.transformer, whole.tensor)
+            self._texts = SplitReader(model, whole.tensor) if self.tensor > 1 else None
 
     @contextmanager
     def passes(self, alone: Passes, stack: LoraStack, layout: Layout | None = None) -> Iterator[Passes]:
@@ -202,13 +204,16 @@ class Group:
 
     @property
     def reads(self) -> bool:
-        """Whether a device is there for texts alone."""
-        return self._reader is not None
+        """Whether a device is there for texts alone, or several hold the text encoder together."""
+        return self._reader is not None or self._texts is not None
 
     def encode(self, text: str) -> TextConditioning:
-        """What the device for texts makes of one, on the CPU. Raises ``DeviceLost``."""
-        assert self._reader is not None, "there is a device for texts"
+        """What the device for texts makes of one, on the CPU, or all that hold parts of the encoder. Raises ``DeviceLost``."""
         with self._together():
+            if self._reader is None:
+                assert self._texts is not None, "somebody reads texts"
+                self._tell(Read(text))
+                return self._texts.encode(text)
             say(self._reader.pipe, Read(text))
             conditioning: TextConditioning = self._answer(Encoded).conditioning
             return conditioning

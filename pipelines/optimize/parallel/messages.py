@@ -80,7 +80,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Read:
-    """To the process that reads texts: encode one."""
+    """Encode a text: to the process that reads them alone, or to ranks that each hold a part of the encoder."""
 
     text: str
 

@@ -49,7 +49,7 @@ from pipelines.optimize.parallel.messages import (
     say,
 )
 from pipelines.optimize.parallel.probe import measured
-from pipelines.optimize.parallel.tensor import split_feed_forwards
+from pipelines.optimize.parallel.tensor import SplitReader, split_feed_forwards
 from pipelines.passes import Passes
 
 BEAT_S = 1.0
@@ -117,6 +117,7 @@ class Rank:
         assert links is not None, "the whole group has a place for everyone"
         measured(links.world, self._device, model.dtype)
         split_feed_forwards(model.transformer, links.tensor)
+        texts = SplitReader(model, links.tensor)
         while True:
             match self._told.get():
                 case Begin() as clip:
@@ -127,6 +128,8 @@ class Rank:
                     while isinstance(told := self._told.get(), Turn):
                         decode_turn(links.world, model.vae, work, told.first)
                     assert isinstance(told, End)
+                case Read(text) if links.place.branch == 0:  # the others hold the same parts again
+                    texts.encode(text)
                 case Tally():
                     self._say(Sent(sum(links.sent_bytes for links in self._links.values() if links)))
 

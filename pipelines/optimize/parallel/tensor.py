@@ -1,19 +1,22 @@
 """Tensor parallelism of the feed-forwards: each rank keeps some of their inner features for good, and what they give is summed.
 
+Those of the transformer, and of the text encoder, of which they are two thirds (8.5 of Gemma 3's 12 billion weights).
 Column-wise, then row-wise, one sum a feed-forward (Shoeybi et al. 2019, "Megatron-LM", arXiv:1909.08053, section 3). The
 attentions stay whole: LTX-2 normalises queries and keys over all heads together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from diffusers.models.activations import GELU
 from torch import nn
 
+from pipelines.conditioning import TextConditioning, encode_prompt
 from pipelines.contract import InvalidRequest
+from pipelines.models.ltx2.load import LTX2Model
 from pipelines.optimize.parallel.cost import Weights
 from pipelines.optimize.parallel.link import Link
 
@@ -30,6 +33,31 @@ def split_feed_forwards(transformer: Any, link: Link) -> None:
             _split(feed_forward, link)
 
 
+def split_text_encoder(text_encoder: nn.Module, link: Link) -> int:
+    """Leave this rank its share of every gated feed-forward of a text encoder; how many those were.
+
+    Only of plain weights: what is quantized stays whole.
+    """
+    found: list[Any] = [module for module in text_encoder.modules() if _is_gated(module)]
+    for feed_forward in found:
+        _shorten(feed_forward, (feed_forward.gate_proj, feed_forward.up_proj), feed_forward.down_proj, link)
+    return len(found)
+
+
+class SplitReader:
+    """Encodes texts together with the ranks that hold the other parts of the encoder; all of them do so at the same time."""
+
+    def __init__(self, model: LTX2Model, link: Link) -> None:
+        self._model, self._link, self._is_split = model, link, False
+
+    def encode(self, text: str) -> TextConditioning:
+        """The same on every rank. The encoder is loaded, and split, when it is first needed."""
+        if not self._is_split:
+            split_text_encoder(self._model.text.text_encoder, self._link)
+            self._is_split = True
+        return encode_prompt(self._model, text)
+
+
 def weights_of(transformer: Any) -> Weights:
     """Bytes of a whole transformer, and of its feed-forwards."""
     inner = [part for block in transformer.transformer_blocks for part in (block.ff, block.audio_ff)]
@@ -44,10 +72,20 @@ def _split(feed_forward: Any, link: Link) -> None:
     up, down = feed_forward.net[0], feed_forward.net[2]
     if not (isinstance(up, GELU) and type(up.proj) is nn.Linear and type(down) is nn.Linear):
         raise InvalidRequest("parallel has tensor, but this model's feed-forward cannot be split: use ulysses.", field="parallel")
-    inner = torch.arange(up.proj.out_features, device=up.proj.weight.device).tensor_split(link.size)[link.index]
-    up.proj.weight, up.proj.out_features = _kept(up.proj.weight[inner]), len(inner)
-    if up.proj.bias is not None:
-        up.proj.bias = _kept(up.proj.bias[inner])
+    _shorten(feed_forward, (up.proj,), down, link)
+
+
+def _is_gated(module: nn.Module) -> bool:
+    return all(type(getattr(module, name, None)) is nn.Linear for name in ("gate_proj", "up_proj", "down_proj"))
+
+
+def _shorten(feed_forward: Any, ups: Sequence[nn.Linear], down: nn.Linear, link: Link) -> None:
+    """Keep this rank's inner features: rows of ``ups``, columns of ``down``; the sum over all ranks comes out."""
+    inner = torch.arange(down.in_features, device=down.weight.device).tensor_split(link.size)[link.index]
+    for up in ups:
+        up.weight, up.out_features = _kept(up.weight[inner]), len(inner)
+        if up.bias is not None:
+            up.bias = _kept(up.bias[inner])
     down.weight, down.in_features = _kept(down.weight[:, inner]), len(inner)
     if link.index:
         down.register_parameter("bias", None)  # it is added once

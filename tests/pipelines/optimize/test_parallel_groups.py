@@ -15,7 +15,7 @@ import psutil
 import pytest
 import torch
 
-from benchmarks.parallel import LARGEST_DIFFERENCE, SIZE, TWIN, denoised, difference, gathered, shared, steering_of
+from benchmarks.parallel import LARGEST_DIFFERENCE, SIZE, TWIN, denoised, difference, gathered, shared, steering_of, texts
 from pipelines.contract import DeviceLost, InvalidRequest, Quantization
 from pipelines.guidance import Guidance, Scales
 from pipelines.lora.stack import LoraStack
@@ -73,6 +73,14 @@ def test_feed_forwards_split_by_width(folders, version):
         assert difference(made, expected) <= LARGEST_DIFFERENCE and sent == formula
         inner = [block.ff.net[2].weight.shape[1] for block in whole.transformer.transformer_blocks]
         assert [block.ff.net[2].weight.shape[1] for block in model.transformer.transformer_blocks] == [n // 2 for n in inner]
+        read = texts(model, group, whole)
+        assert read["difference"] <= LARGEST_DIFFERENCE and read["sent_bytes"] == read["formula_bytes"]
+        assert texts(model, group, whole) == read, "it is split once"
+        held, all_of_it = (
+            [part.in_features for name, part in of.text.text_encoder.named_modules() if name.endswith("mlp.down_proj")]
+            for of in (model, whole)
+        )
+        assert held == [n // 2 for n in all_of_it] != []
 
 
 def test_weights_in_fewer_bits_are_the_same_on_every_rank(folders):
@@ -123,6 +131,8 @@ def test_split_feed_forwards_together_with_all_else(folders):
         for layout in (Layout(branches=2, tensor=2), Layout(ulysses=2, tensor=2), Layout(ring=2, tensor=2), Layout(tensor=2)):
             made, sent, formula = shared(model, group, layout, steering)
             assert difference(made, expected) <= LARGEST_DIFFERENCE and sent == formula, layout
+        read = texts(model, group, whole)
+        assert read["difference"] <= LARGEST_DIFFERENCE and read["sent_bytes"] == read["formula_bytes"], "two of four read"
 
 
 @pytest.mark.slow
