@@ -1,6 +1,7 @@
 """Families of models that run through diffusers' own pipelines: what each can do, and how its pipeline is called. No torch.
 
-LTX-2 has a loop of the studio's own. Every other family is a folder in ``pipelines/models`` and a line in ``FAMILIES``.
+LTX-2 has a loop of the studio's own, but for DFR. Every other family is a folder in ``pipelines/models`` and a line in
+``FAMILIES``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pipelines.registry import ModelSpec
 
 FAMILIES = (
+    "pipelines.models.ltx2.family",
     "pipelines.models.wan.family",
     "pipelines.models.cogvideox.family",
     "pipelines.models.hunyuanvideo15.family",
