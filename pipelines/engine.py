@@ -128,6 +128,7 @@ class Engine:
         self._plans: dict[tuple[str, Quantization], Plan] = {}
         self._asked: Quantization | None = None
         self._sources: Mapping[str, Path] = {}
+        self._shown: frozenset[str] = frozenset()
         self._keys: frozenset[str] = frozenset()
         self._ran_short: dict[str, int] = {}
         self._ahead_s: dict[str, float] = {}
@@ -234,6 +235,8 @@ class Engine:
             return path
         if reference.startswith("lora:"):
             raise InvalidRequest(f"loras names {reference[5:17]}…, which is not here: import it again.", field="loras")
+        if reference in self._shown:
+            raise InvalidRequest("references has a clip that is no longer in the library: choose another.", field="references")
         raise InvalidRequest("source is no longer in the library: choose another clip.", field="source")
 
     def run(self, request: AnyRequest, path: Path, sources: Mapping[str, Path] | None = None) -> Iterator[Event]:
@@ -244,6 +247,7 @@ class Engine:
         Raises ``ModelNotFound``, ``OutOfMemory``, ``InvalidRequest`` or ``StorageFull``.
         """
         self._sources, self._asked = sources or {}, request.quantization
+        self._shown = frozenset(request.references if isinstance(request, GenerationRequest) else ())
         self._devices.names()  # before anything asks a device that is not there
         yield from weighed(self._surviving(request, path), self._gauge, self.device.type)
 

@@ -95,6 +95,13 @@ def test_a_long_act_is_made_in_pieces_with_one_progress(animate, films, characte
     assert (frames == plain(animate, films, request, mode="animate")).all()
 
 
+def test_a_clip_that_is_gone_is_said_to_be_a_reference(animate, films, character, tmp_path):
+    request = animate.request(references=[character, CLIPS[0]])
+    with pytest.raises(InvalidRequest, match="references has a clip that is no longer in the library") as caught:
+        list(animate.engine().run(request, tmp_path / "clip.mp4", {CLIPS[0]: tmp_path / "gone.mp4"}))
+    assert caught.value.field == "references" and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("references", "says"),
     [
