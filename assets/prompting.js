@@ -120,7 +120,7 @@
     let timer = 0;
     let asked = 0;
     let read = null;
-    let used = null; // the prompt as it was put in by "Use it", while it stands
+    let used = []; // what "Use it" put in, one upon the other, while the last of them stands
 
     const put = (chosen, original) => {
       props.value = { chosen, original };
@@ -132,17 +132,17 @@
       offer.hidden = true;
       offer.replaceChildren();
     };
+    /* A step back; what was written at first stays the original of all that came of it. */
     const back = () => {
-      const { original } = used;
-      used = null;
-      undo.hidden = true;
-      put(original, "");
+      const { original } = used.pop();
+      undo.hidden = !used.length;
+      put(original, used[0]?.original ?? "");
     };
     const take = ({ original, prompt }) => {
       close();
-      used = { original, prompt };
+      used.push({ original, prompt });
       undo.hidden = false;
-      put(prompt, original);
+      put(prompt, used[0].original);
     };
     const piece = ({ change, text }) => (change === "kept" ? text : h(change === "added" ? "ins" : "del", {}, text));
     /* Models take their time: the offer says so meanwhile, and closing it forgets the answer. */
@@ -198,9 +198,11 @@
       (changed ? use : leave).focus();
     };
     let entities = [];
+    let intents = [];
     const draw = () => {
       const more = entities.length - SHOWN;
       found.replaceChildren(
+        ...(intents.length ? [h("span", { class: "intents", title: "What the prompt asks for" }, intents.join(" · "))] : []),
         ...entities.slice(0, SHOWN).map(chip),
         ...(more > 0 ? [h("span", { class: "found-more" }, `and ${more} more`)] : []),
       );
@@ -211,9 +213,10 @@
       // Times that contradict one another, and away servers, are told elsewhere.
       const answer = prompt.trim()
         ? await api("/prompts/analyse", { method: "POST", json: { prompt } }).catch(() => null)
-        : { entities: [] };
+        : null;
       if (mine !== asked) return;
       entities = answer?.entities ?? [];
+      intents = answer?.intents ?? [];
       draw();
     };
     const look = () => {
@@ -222,8 +225,8 @@
       if (prompt === read) return;
       if (read !== null) close();
       read = prompt;
-      if (used && prompt !== used.prompt) {
-        used = null;
+      if (used.length && prompt !== used.at(-1).prompt) {
+        used = [];
         undo.hidden = true;
       }
       clearTimeout(timer);

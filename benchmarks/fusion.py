@@ -42,7 +42,7 @@ from pipelines.optimize.kernels.rotary import ROTARIES, keep_rotary
 from pipelines.optimize.quantize import quantize
 from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue
-from pipelines.sampling import denoise, noise, schedule
+from pipelines.sampling import Course, denoise, noise, schedule
 
 GATE, LARGEST_DIFFERENCE = 1.3, 1e-3
 STOCK, COMPILED = "as diffusers runs it", "compiled blocks"
@@ -110,7 +110,7 @@ class Runner:
 
     def clip(self) -> torch.Tensor:
         """The latents of a whole clip, as one row."""
-        steps = denoise(self.passes, self.start, copy.deepcopy(self.scheduler))
+        steps = denoise(Course(self.passes, self.start, copy.deepcopy(self.scheduler)))
         while True:
             try:
                 next(steps)

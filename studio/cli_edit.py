@@ -16,6 +16,7 @@ from pipelines import edits
 from pipelines.contract import Clip, ClipRequest, InvalidRequest
 from pipelines.edits import Operation
 from studio.cli_generate import QUIET, option_of, progress, writable
+from studio.cli_lora import WRITTEN, stack_of
 from studio.terminal import answer, failures, settings_with
 
 _SHAPE = ("height", "width", "num_frames", "frame_rate", "modality", "upscale", "stages", "refine_sigmas", "prompt", "loras")
@@ -29,6 +30,8 @@ def commands() -> typer.Typer:
     for operation in get_args(get_args(edits.Edit)[0]):
         kind = operation.model_fields["kind"].default
         group.command(kind, help=inspect.getdoc(operation))(_command(kind, operation))
+        if kind.endswith("s") and "keyframes" in operation.model_fields:  # one is as usual as several
+            group.command(kind[:-1], hidden=True)(_command(kind, operation))
     return group
 
 
@@ -44,12 +47,14 @@ def _command(kind: str, operation: type[Operation]) -> Callable[..., None]:
             answer({"path": str(clip.path), **clip.model_dump(mode="json", exclude={"path"})}, as_json, lambda: _say(clip))
 
     settings = [name for name in ClipRequest.model_fields if name not in _SHAPE] if operation.imagines or kind == "join" else []
+    lora = typer.Option(None, "--lora", help=f"A file or a kept LoRA, as {WRITTEN}; may be repeated.")
     parameters = [
         inspect.Parameter("source", _KEYWORD, annotation=Path, default=typer.Argument(..., help="The MP4 to edit.")),
         inspect.Parameter("out", _KEYWORD, annotation=Path | None, default=typer.Option(None, "--out", help="The MP4 to write.")),
         *(_parameter(operation, name) for name in names),
         *(_prompt() for _ in settings[:1]),
         *(option_of(name) for name in settings),
+        *(inspect.Parameter("lora", _KEYWORD, annotation=list[str] | None, default=lora) for _ in settings[:1]),
         inspect.Parameter(
             "as_json",
             _KEYWORD,
@@ -93,6 +98,10 @@ def _make(source: Path, out: Path | None, quiet: bool, edit: dict[str, Any], set
     sources: dict[str, Path] = {}
     with tempfile.TemporaryDirectory(prefix="studio-edit-") as folder:
         made_with, _ = read_request(clip_file(source, "source"))
+        if lora := settings.pop("lora", None):
+            stack = stack_of(lora, settings.get("model") or made_with.model)
+            settings["loras"] = stack.uses
+            sources |= stack.sources
         asked = {"source": named_clip(source, sources), "edit": _stored(edit, sources, Path(folder), studio), **settings}
         catalogue = ModelCatalogue.with_folders(studio.models)
         request = edit_request(asked, made_with, catalogue)

@@ -12,7 +12,9 @@ from studio.terminal import answer, failures
 
 def export(
     file: Annotated[Path, typer.Argument(metavar="CLIP", help="The clip's MP4.")],
-    format: Annotated[str, typer.Option(metavar="webm|gif|png|wav|mp4-hevc", help="What to make; png is a ZIP of pictures.")],
+    format: Annotated[
+        str, typer.Option(metavar="webm|gif|png|wav|webm-av1|mp4-hevc", help="What to make; png is a ZIP of pictures.")
+    ],
     out: Annotated[Path | None, typer.Option(help="The file to write; beside the clip if left out.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:

@@ -17,6 +17,7 @@ import typer
 from pipelines.contract import Clip, GenerationRequest, InvalidRequest, Metric, Preview, Progress, parse_generation
 from pipelines.edits import IMAGE_REFERENCE
 from pipelines.vocabulary import Unknown
+from studio.cli_lora import WRITTEN, Stack, stack_of
 from studio.terminal import answer, failures, settings_with
 
 _NOT_OPTIONS = ("kind", "prompt", "loras", "references")
@@ -57,7 +58,7 @@ def command() -> Callable[..., None]:
             "lora",
             keyword,
             annotation=list[str] | None,
-            default=typer.Option(None, "--lora", help="A LoRA as LORA or LORA:WEIGHT, a file or a kept one; may be repeated."),
+            default=typer.Option(None, "--lora", help=f"A file or a kept LoRA, as {WRITTEN}; may be repeated."),
         ),
         inspect.Parameter(
             "reference",
@@ -117,7 +118,6 @@ def _choices(kind: Any) -> list[str | int]:
 
 def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> tuple[Clip, tuple[Unknown, ...]]:
     """The clip, and the words of its prompt that its model does not know; those are told before the work begins."""
-    from studio.cli_lora import Stack, stack_of
     from studio.workers.local import run_once
 
     settings = settings_with()

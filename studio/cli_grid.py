@@ -15,7 +15,7 @@ import typer
 
 from pipelines.contract import MAX_SEED, Conflict, GenerationRequest, InvalidRequest, Progress, StudioError
 from studio.cli_generate import QUIET, noise_levels, option_of, progress, writable
-from studio.cli_lora import named
+from studio.cli_lora import WRITTEN, named, read_use
 from studio.terminal import answer, failures, settings_with, table
 
 if TYPE_CHECKING:  # what it asks is loaded with the studio, when the command runs
@@ -51,7 +51,7 @@ def command() -> Callable[..., None]:
         "out": (Path | None, typer.Option(None, "--out", help="A folder for the clips, beside the library.")),
         "sheet": (Path | None, typer.Option(None, "--sheet", help="The PNG to draw the grid on.")),
         "keep_best": (str | None, typer.Option(None, "--keep-best", help="Make the best by this measurement a favourite.")),
-        "lora": (list[str] | None, typer.Option(None, "--lora", help="A LoRA of the studio as NAME or NAME:WEIGHT.")),
+        "lora": (list[str] | None, typer.Option(None, "--lora", help=f"A LoRA of the studio as {WRITTEN}.")),
         "as_json": (bool, typer.Option(False, "--json", help="Print one JSON object and nothing else.")),
     }
     parameters = [
@@ -151,10 +151,8 @@ def _split(listed: str, mark: str) -> list[str]:
 
 
 def _use(text: str, studio: ReachedGrids) -> Told:
-    name, _, weight = text.rpartition(":")
-    is_weight = bool(name) and weight.lstrip("+-").replace(".", "", 1).isdigit()
-    kept = named(name if is_weight else text, studio.loras())
-    return {"lora": kept["reference"], "weight": float(weight) if is_weight else 1.0}
+    name, fields = read_use(text)
+    return {"lora": named(name, studio.loras())["reference"], **fields}
 
 
 def _cell(studio: ReachedGrids, cell: Told, place: int, folder: Path | None) -> Told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ def inspect(
 
 @app.command()
 def conflict(
-    files: Annotated[list[Path], typer.Argument(help="Two or more safetensors files.")],
+    loras: Annotated[list[str], typer.Argument(help="Two or more safetensors files, or names of kept ones.")],
     model: Model = "pocket",
     as_json: AsJson = False,
 ) -> None:
@@ -50,10 +51,10 @@ def conflict(
 
         from pipelines.lora.conflict import conflict as compared
 
-        if len(files) < 2:
-            raise InvalidRequest("files is one file; give two or more to compare.", field="files")
-        loras = [_checked(file, model) for file in files]
-        found = [(one, two, compared(one, two)) for one, two in combinations(loras, 2)]
+        if len(loras) < 2:
+            raise InvalidRequest("loras is one; give two or more to compare.", field="loras")
+        read = [_checked(_file_of(each), model) for each in loras]
+        found = [(one, two, compared(one, two)) for one, two in combinations(read, 2)]
         told = [
             {"one": str(one.path), "two": str(two.path), "level": each.level, "cosine": each.cosine, "overlap": each.overlap}
             for one, two, each in found
@@ -131,6 +132,11 @@ def _kept_file(text: str) -> Path:
     return shipped()[reference].path if reference in shipped() and not kept.exists() else kept
 
 
+def _file_of(text: str) -> Path:
+    """A file as it is named, or that of a kept LoRA."""
+    return Path(text) if Path(text).is_file() or text.endswith(".safetensors") else _kept_file(text)
+
+
 def _words(lora: dict[str, Any]) -> str:
     return ", ".join(lora["trigger_words"])
 
@@ -162,19 +168,41 @@ class Stack:
     trigger_words: tuple[str, ...]
 
 
+WRITTEN = "LORA[:WEIGHT][:picture=N][:sound=N][:from=N][:until=N]"
+"""How a use of a LoRA is written: its weight, times so much for either stream, over which share of the steps."""
+_SAID = re.compile(r"(?:(picture|sound|from|until)=)?([+-]?(?:\d+\.?\d*|\.\d+))")
+_FIELDS = {None: "weight", "picture": "video", "sound": "audio", "from": "start", "until": "end"}
+
+
+def read_use(text: str) -> tuple[str, dict[str, float]]:
+    """The LoRA that ``WRITTEN`` names, and fields of ``LoraUse``. Raises ``InvalidRequest`` where one is said twice."""
+    name, fields = text, {"weight": 1.0}
+    said: set[str] = set()
+    while ":" in name:
+        rest, _, last = name.rpartition(":")
+        found = _SAID.fullmatch(last)
+        if found is None or not rest:
+            break
+        field = _FIELDS[found[1]]
+        if field in said:
+            raise InvalidRequest(f"lora {text[:100]!r} says its {found[1] or 'weight'} twice; say it once.", field="lora")
+        said.add(field)
+        fields[field] = float(found[2])
+        name = rest
+    return name, fields
+
+
 def stack_of(given: Sequence[str], model: str) -> Stack:
-    """``LORA`` or ``LORA:WEIGHT``, each a file, or the name or hash of a kept one. Raises ``InvalidRequest``."""
+    """Uses as ``WRITTEN``, each LoRA a file, or the name or hash of a kept one. Raises ``InvalidRequest``."""
     found: list[dict[str, Any]] = []
     sources: dict[str, Path] = {}
     words: list[str] = []
     for text in given:
-        name, _, weight = text.rpartition(":")
-        is_weight = bool(name) and weight.lstrip("+-").replace(".", "", 1).isdigit()
-        which = name if is_weight else text
-        path = Path(which) if Path(which).is_file() or which.endswith(".safetensors") else _kept_file(which)
+        which, fields = read_use(text)
+        path = _file_of(which)
         lora = _checked(path, model)
         words.extend(lora.trigger_words)
         reference = f"lora:{lora.sha256}"
-        found.append({"lora": reference, "weight": float(weight) if is_weight else 1.0})
+        found.append({"lora": reference, **fields})
         sources[reference] = path.absolute()
     return Stack(found, sources, tuple(dict.fromkeys(words)))

@@ -19,7 +19,7 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
     def export(
         request: Request,
         clip_id: str,
-        format: Annotated[str, Query(description="webm, gif, png (a ZIP of pictures), wav or mp4-hevc", max_length=40)],
+        format: Annotated[str, Query(description="webm, gif, png (a ZIP of pictures), wav, webm-av1 or mp4-hevc", max_length=40)],
     ) -> StreamingResponse:
         """The clip as another kind of file, made now; what does not fit the clip is refused in one sentence."""
         made = studio_of().exports.make(owner_of(request), clip_id, format)

@@ -7,8 +7,19 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime
 
-from pipelines.contract import AnyRequest, Conflict, GenerationRequest, InvalidRequest, NotAllowed, NotFound, Preview, TooLarge
+from pipelines.contract import (
+    AnyRequest,
+    Conflict,
+    EditRequest,
+    GenerationRequest,
+    InvalidRequest,
+    NotAllowed,
+    NotFound,
+    Preview,
+    TooLarge,
+)
 from pipelines.lora.catalogue import shipped
+from pipelines.models.installed import installed
 from pipelines.registry import ModelCatalogue
 from studio.services.board import Board
 from studio.services.media import MediaService
@@ -51,8 +62,8 @@ class JobService:
     def submit(self, owner: str, request: AnyRequest, *, idempotency_key: str | None = None, priority: int = 0) -> Job:
         """Queue ``request``, completed by its model's defaults. The same key again is the same job.
 
-        Raises ``InvalidRequest``, ``ModelNotFound``, ``Conflict`` (the key belongs to another request), ``TooLarge`` (the
-        queue is full), ``NotAllowed`` (priorities on a shared studio) or ``StorageFull``.
+        Raises ``InvalidRequest``, ``ModelNotFound``, ``Conflict`` (the key belongs to another request, the model is not
+        here), ``TooLarge`` (the queue is full), ``NotAllowed`` (priorities on a shared studio) or ``StorageFull``.
         """
         self._check_submission(idempotency_key, priority)
         submitted = request.model_dump_json()
@@ -60,6 +71,7 @@ class JobService:
             return earlier
         full = self._catalogue.complete(request)
         self._check_media(owner, full)
+        self.check_installed(full)
         new = jobs.NewJob(uuid.uuid4().hex, owner, priority, full.model_dump_json(), submitted, idempotency_key, now())
         with self._database.write() as connection:
             if idempotency_key is not None and (row := jobs.with_key(connection, owner, idempotency_key)):
@@ -75,6 +87,7 @@ class JobService:
         for request in requests:
             full = self._catalogue.complete(request)
             self._check_media(owner, full)
+            self.check_installed(full)
             texts = full.model_dump_json(), request.model_dump_json()
             group.append(jobs.NewJob(uuid.uuid4().hex, owner, 0, *texts, None, now(), group_id))
         with self._database.write() as connection:
@@ -175,6 +188,18 @@ class JobService:
             raise InvalidRequest(f"priority is {priority}: use a whole number from -100 to 100.", field="priority")
         if priority > 0 and self._settings.is_space:
             raise NotAllowed("priority cannot be raised on a shared studio: leave it at 0.", field="priority")
+
+    def check_installed(self, request: AnyRequest) -> None:
+        """Raises ``Conflict`` where a clip would fetch its model, which can be a hundred gigabytes, without a question."""
+        if isinstance(request, EditRequest) and not request.edit.imagines:
+            return
+        spec = self._catalogue.get(request.model)
+        if installed(spec).state != "here":
+            raise Conflict(
+                f"{spec.title} is not on this machine yet: install it in the Models tab, or with "
+                f"`python app.py models install {spec.id}`.",
+                field="model",
+            )
 
     def _check_media(self, owner: str, request: AnyRequest) -> None:
         is_new = isinstance(request, GenerationRequest)

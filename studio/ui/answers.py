@@ -6,8 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.contract import Conflict, GenerationRequest, StudioError, parse_request
-from pipelines.models.installed import installed
+from pipelines.contract import GenerationRequest, StudioError, parse_request
 from pipelines.registry import ModelSpec
 from studio.owners import owner_of
 from studio.studio import Studio
@@ -31,17 +30,10 @@ class Answers:
         """Hand the form in: the job or what is wrong, and the seed that was taken."""
         try:
             wanted = request_of(dict(zip(NAMES, given, strict=True)), self._catalogue)
-            self._check_is_here(wanted.model)
             job = self._studio.jobs.submit(owner_of(request.request), wanted)
         except StudioError as error:
             return _complaint(error), gr.update()
         return {"job": job.model_dump(mode="json")}, job.request.seed
-
-    def _check_is_here(self, model: str) -> None:
-        """Raises ``Conflict`` where Generate would fetch a model, which can be a hundred gigabytes, without a question."""
-        spec = self._catalogue.get(model)
-        if installed(spec).state != "here":
-            raise Conflict(f"{spec.title} is not on this machine yet: install it in the Models tab first.", field="model")
 
     def weigh(self, *given: Any) -> dict[str, Any] | None:
         """What the form's clip would take of the memory; nothing for a form that cannot be handed in yet."""
@@ -54,7 +46,7 @@ class Answers:
         """The request that the form stands for, as the page's script sends it on in a grid; ``turn`` says which asking it was."""
         try:
             body = body_of(dict(zip(NAMES, given, strict=True)), self._catalogue)
-            self._check_is_here(body["model"])
+            self._studio.jobs.check_installed(self._wanted(given))
         except StudioError as error:
             return {"turn": event._data["turn"], **_complaint(error)}
         return {"turn": event._data["turn"], "body": body}

@@ -17,6 +17,7 @@ def test_chips_say_what_was_read_and_show_where(visitor: Visitor) -> None:
     visitor.write("🎬 a red ball bouncing at night")
     chips = page.locator(".found")
     expect(chips).to_have_text(["colourred", "subjectball", "actionbouncing", "timenight"])
+    expect(page.locator(".intents")).to_have_text("scene · action")
     chips.nth(1).click()
     chosen = "() => { const t = document.activeElement; return t.value.slice(t.selectionStart, t.selectionEnd) }"
     assert page.evaluate(chosen) == "ball"
@@ -53,6 +54,26 @@ def test_an_enhanced_prompt_is_offered_used_kept_and_undone(visitor: Visitor) ->
     page.get_by_role("button", name="Undo").click()
     expect(prompt).to_have_value("a red ball bouncing")
     page.wait_for_function(f"() => ({KEPT})().original_prompt === ''")
+
+
+def test_what_was_written_first_stays_the_original_and_undo_goes_back_step_by_step(visitor: Visitor) -> None:
+    page = visitor.page
+    prompt, original = page.locator("#field-prompt textarea"), f"() => ({KEPT})().original_prompt"
+    visitor.write("a red ball bouncing")
+    steps = ["a red ball bouncing"]
+    for strategy in ("Detail", "Sound"):
+        page.locator(".enhance-open").click()
+        page.get_by_role("menuitem", name=strategy).click()
+        page.locator(".offer").get_by_role("button", name="Use it").click()
+        expect(page.locator(".offer")).to_be_hidden()
+        expect(prompt).not_to_have_value(steps[-1])
+        page.wait_for_function(f"({original})() === 'a red ball bouncing'")
+        steps.append(prompt.input_value())
+    for before, kept in ((steps[1], steps[0]), (steps[0], "")):
+        page.get_by_role("button", name="Undo").click()
+        expect(prompt).to_have_value(before)
+        page.wait_for_function(f"({original})() === {kept!r}")
+    expect(page.get_by_role("button", name="Undo")).to_be_hidden()
 
 
 def test_the_menu_works_from_the_keyboard(visitor: Visitor) -> None:

@@ -285,3 +285,50 @@ def test_what_runs_in_a_process_of_its_own_is_found_from_any_folder(run: Run, tm
     refused = run("measure", "text.mp4", PYTHONPATH="")
     assert refused.returncode == 2 and "No module named" not in refused.stderr and "text.mp4" in refused.stderr
     assert "No module named" not in run("dataset", "--help", PYTHONPATH="").stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "fields"),
+    [
+        ("arcade", "arcade", {"weight": 1.0}),
+        ("arcade:0.8", "arcade", {"weight": 0.8}),
+        ("arcade:-.5:sound=0", "arcade", {"weight": -0.5, "audio": 0.0}),
+        ("a/film:noir.safetensors:picture=0.5:until=0.6", "a/film:noir.safetensors", {"weight": 1.0, "video": 0.5, "end": 0.6}),
+        ("x:from=0.2:1.5:until=1", "x", {"weight": 1.5, "start": 0.2, "end": 1.0}),
+    ],
+)
+def test_a_use_of_a_lora_is_written_in_one_word(text: str, name: str, fields: dict[str, float]) -> None:
+    from studio.cli_lora import read_use
+
+    assert read_use(text) == (name, fields)
+
+
+def test_a_lora_acts_where_and_when_it_is_told_to(run: Run, tmp_path: Path) -> None:
+    small = ("--num-inference-steps", "2", "--seed", "7")
+    done = run("generate", "arcade, a red ball", "--lora", "Arcade:0.5:picture=0:until=0.5", *small, "--out", "a.mp4", "--json")
+    assert done.returncode == 0, done.stderr
+    (use,) = only_object(done.stdout)["request"]["loras"]
+    assert {name: use[name] for name in ("weight", "video", "audio", "start", "end")} == {
+        "weight": 0.5, "video": 0.0, "audio": 1.0, "start": 0.0, "end": 0.5,
+    }  # fmt: skip
+    twice = run("generate", "x", "--lora", "Arcade:0.5:0.6", "--json")
+    assert twice.returncode == 2 and "says its weight twice" in twice.stdout + twice.stderr
+    edited = run(
+        "edit",
+        "retake",
+        "a.mp4",
+        "--start",
+        "0.5",
+        "--end",
+        "1.0",
+        "--lora",
+        "Arcade:0.3",
+        *small[:2],
+        "--out",
+        "b.mp4",
+        "--json",
+    )
+    assert edited.returncode == 0, edited.stderr
+    assert [use["weight"] for use in only_object(edited.stdout)["request"]["loras"]] == [0.3]
+    fights = run("lora", "conflict", "Arcade", "Boomerang", "--json")
+    assert fights.returncode == 0 and len(only_object(fights.stdout)["conflicts"]) == 1

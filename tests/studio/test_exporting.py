@@ -43,7 +43,9 @@ def loudest_hz(samples: np.ndarray, rate: int) -> float:
     return float(np.abs(np.fft.rfft(samples)).argmax() * rate / samples.size)
 
 
-@pytest.mark.parametrize(("name", "codecs"), [("webm", ("vp9", "opus")), ("mp4-hevc", ("hevc", "aac"))])
+@pytest.mark.parametrize(
+    ("name", "codecs"), [("webm", ("vp9", "opus")), ("webm-av1", ("av1", "opus")), ("mp4-hevc", ("hevc", "aac"))]
+)
 def test_films_keep_frames_size_length_and_sound(clip, tmp_path, name, codecs):
     source, count = clip()
     out = tmp_path / f"out{FORMATS[name].suffix}"
@@ -96,7 +98,7 @@ def test_the_sound_alone(clip, tmp_path, modality):
     assert abs(loudest_hz(samples[:, 0], 48_000) - 440) < 3 and 12_000 < samples.max() < 20_000
 
 
-@pytest.mark.parametrize("name", ["webm", "gif", "png", "mp4-hevc"])
+@pytest.mark.parametrize("name", ["webm", "gif", "png", "webm-av1", "mp4-hevc"])
 def test_a_silent_film_stays_silent(clip, tmp_path, name):
     source, count = clip(Modality.VIDEO)
     out = tmp_path / "out"
@@ -123,7 +125,7 @@ def test_webm_of_sound_alone(clip, tmp_path):
         (Modality.AUDIO, "png", "png needs a picture"),
         (Modality.AUDIO, "mp4-hevc", "mp4-hevc needs a picture"),
         (Modality.VIDEO, "wav", "wav needs sound and this clip has none"),
-        (Modality.VIDEO_AND_AUDIO, "avi", "format is 'avi'; use one of webm, gif, png, wav, mp4-hevc"),
+        (Modality.VIDEO_AND_AUDIO, "avi", "format is 'avi'; use one of webm, gif, png, wav, webm-av1, mp4-hevc"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_leaves_nothing(clip, tmp_path, modality, name, words):

@@ -58,13 +58,17 @@ class Devices:
                 field="parallel",
             )
         if self.parallel == OFF or len(devices) == 1:
-            return devices[:1]
+            devices = devices[:1]
+        else:
+            read_layout(self._shared, len(devices) - self._has_reader)
+        if not devices[0].startswith("cuda"):
+            return devices
         import torch  # what starts worker processes reads these settings without it
 
-        read_layout(self._shared, len(devices) - self._has_reader)
         found = torch.cuda.device_count()
-        missing = [each for each in devices if each.startswith("cuda:") and int(each[5:]) >= found]
+        missing = [each for each in devices if int(each.partition(":")[2] or 0) >= found]
         if missing:
             there = f"this machine has {found} CUDA GPU{'s' * (found != 1)}"
-            raise InvalidRequest(f"device names {' and '.join(missing)}, but {there}: name those it has.", field="device")
+            instead = "name those it has" if found else "say cpu, or auto"
+            raise InvalidRequest(f"device names {' and '.join(missing)}, but {there}: {instead}.", field="device")
         return devices

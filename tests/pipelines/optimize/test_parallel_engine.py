@@ -108,7 +108,8 @@ def test_off_works_alone_and_nonsense_is_refused(catalogue, tmp_path):
         (Devices("cuda:0+cpu"), "different GPUs by number"),
         (Devices("cpu", "text"), "needs a device for texts alone, but device names one"),
         (Devices("cpu+cpu+cpu", "text,ulysses=3"), "takes 3 devices, but device names 2"),
-        (Devices("cuda:98+cuda:99"), "name those it has"),
+        (Devices("cuda:98+cuda:99"), "device names cuda:98 and cuda:99, but this machine has"),
+        (Devices("cuda:98"), "device names cuda:98, but this machine has"),
     ):
         with pytest.raises(InvalidRequest, match=message):
             list(Engine(catalogue, media_dir=tmp_path, device=devices).run(request_of(catalogue), tmp_path / "x.mp4"))

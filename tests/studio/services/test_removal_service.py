@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipelines.contract import GenerationRequest
+import pytest
+from huggingface_hub import constants
+
+from pipelines.contract import Conflict, GenerationRequest
 from studio.studio import Studio
 from tests.pipelines.test_installed import cached, run, state
 from tests.studio.rooms import OWNER, fast_settings
@@ -24,8 +27,21 @@ def test_a_model_goes_and_its_room_is_told(tmp_path: Path) -> None:
     assert [entry for entry in tmp_path.iterdir() if "LTX-2" in entry.name] == [other]
 
 
-def test_a_model_that_a_job_uses_stays(tmp_path: Path) -> None:
+def test_a_model_that_is_not_here_takes_no_jobs(idle: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clip would fetch it, which can be a hundred gigabytes; whoever may install says so first."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    wanted = GenerationRequest(prompt="a dog", model="ltx-2")
+    for hand_in in (lambda: idle.jobs.submit(OWNER, wanted), lambda: idle.jobs.submit_group(OWNER, [wanted])):
+        with pytest.raises(Conflict, match="LTX-2 is not on this machine yet: install it") as refused:
+            hand_in()
+        assert refused.value.field == "model" and idle.jobs.groups(OWNER, 5) == []
     cached(tmp_path)
+    assert idle.jobs.submit(OWNER, wanted).request.model == "ltx-2"
+
+
+def test_a_model_that_a_job_uses_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached(tmp_path)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     studio = Studio.open(fast_settings(tmp_path / "data"))
     try:
         job = studio.jobs.submit(OWNER, GenerationRequest(prompt="a dog", model="ltx-2"))
