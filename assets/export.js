@@ -5,7 +5,7 @@
   const { h, attempt, toast } = studio;
   const FORMATS = [
     { name: "webm", title: "WebM", what: "VP9 and Opus, for the web", fits: () => true },
-    { name: "webm-av1", title: "WebM, AV1", what: "The smallest, takes longer", fits: (clip) => clip.has_video },
+    { name: "webm-av1", title: "WebM, AV1", what: "AV1 and Opus, for newer browsers", fits: (clip) => clip.has_video },
     { name: "mp4-hevc", title: "MP4, H.265", what: "About half the size", fits: (clip) => clip.has_video },
     { name: "gif", title: "GIF", what: "Picture only, plays in a loop", fits: (clip) => clip.has_video },
     { name: "png", title: "PNG pictures", what: "Every frame without loss, in a ZIP", fits: (clip) => clip.has_video },

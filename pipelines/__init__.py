@@ -6,6 +6,6 @@ import os
 # anything else at the same time (a browser will do) a clip can take 50 times as long. Never to spin costs the double on an
 # idle machine; to spin for some microseconds costs a tenth there and stays usable on a busy one (docs/log.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-# numpy's own threads (OpenBLAS) spin for 27 ms after every small product: a quality card cost a fifth more CPU time, all of it
+# numpy's own threads (OpenBLAS) go on spinning after every small product: a quality card cost a quarter more CPU time, all of it
 # beside somebody else's work. What is large enough for threads here is torch's.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -30,8 +30,8 @@ def commands() -> typer.Typer:
     for operation in get_args(get_args(edits.Edit)[0]):
         kind = operation.model_fields["kind"].default
         group.command(kind, help=inspect.getdoc(operation))(_command(kind, operation))
-        if kind.endswith("s") and "keyframes" in operation.model_fields:  # one is as usual as several
-            group.command(kind[:-1], hidden=True)(_command(kind, operation))
+        if kind == "keyframes":  # one is as usual as several
+            group.command("keyframe", hidden=True)(_command(kind, operation))
     return group
 
 

@@ -150,7 +150,7 @@ def _write_webm(source: Source, path: Path) -> None:
 
 
 def _write_av1(source: Source, path: Path) -> None:
-    """AV1 at constant quality beside Opus: the smallest, and slower to make; browsers of 2024 and later play it."""
+    """AV1 at constant quality beside Opus: what newer browsers play."""
     os.environ.setdefault("SVT_LOG", "1")  # errors alone: it tells of all its settings otherwise
     with av.open(str(path), "w", format="webm") as container:
         container.metadata["title"] = source.tags.get("title", "")

@@ -33,15 +33,11 @@ def split_feed_forwards(transformer: Any, link: Link) -> None:
             _split(feed_forward, link)
 
 
-def split_text_encoder(text_encoder: nn.Module, link: Link) -> int:
-    """Leave this rank its share of every gated feed-forward of a text encoder; how many those were.
-
-    Only of plain weights: what is quantized stays whole.
-    """
-    found: list[Any] = [module for module in text_encoder.modules() if _is_gated(module)]
-    for feed_forward in found:
-        _shorten(feed_forward, (feed_forward.gate_proj, feed_forward.up_proj), feed_forward.down_proj, link)
-    return len(found)
+def split_text_encoder(text_encoder: Any, link: Link) -> None:
+    """Leave this rank its share of every gated feed-forward of a text encoder; what is quantized stays whole."""
+    for module in text_encoder.modules():
+        if _is_gated(module):
+            _shorten(module, (module.gate_proj, module.up_proj), module.down_proj, link)
 
 
 class SplitReader:
