@@ -17,3 +17,5 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # crash on them (numba issue 10128): each test worker has a cache of its own.
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parent.parent / ".pytest_cache" / f"numba-{_WORKER}")  # not the parent's
+# What somebody keeps in their own cache of hub models changes no test, and no test touches it.
+os.environ["HF_HUB_CACHE"] = str(Path(__file__).parent.parent / ".pytest_cache" / f"hub-{_WORKER}")

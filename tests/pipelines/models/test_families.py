@@ -252,7 +252,9 @@ def test_a_folder_that_is_not_whole_is_refused(wan: Stand, tmp_path: Path) -> No
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "MochiPipeline"}))
     (folder / "vae" / "config.json").write_text("{}")
-    with pytest.raises(ModelNotFound, match="MochiPipeline, which is not among the families that can be loaded: LTX-2, Wan, Co"):
+    with pytest.raises(
+        ModelNotFound, match=r"MochiPipeline, which is not among the families that can be loaded: LTX-2, LTX-2\.5 DFR, Wan, Co"
+    ):
         spec_from_folder("half", folder)
 
 
