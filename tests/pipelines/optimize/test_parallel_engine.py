@@ -84,7 +84,7 @@ def test_texts_are_read_on_a_device_of_their_own(catalogue, twin_folder, tmp_pat
 
 def test_the_width_of_both_transformer_and_text_encoder_is_shared_out(catalogue, tmp_path):
     """The clip is that of one process but for rounding; each rank holds half of the encoder's feed-forwards."""
-    request = request_of(catalogue, width=256)
+    request = request_of(catalogue, width=256, crf=0)
     clips = []
     split = Engine(catalogue, media_dir=tmp_path, device=Devices("cpu+cpu", "tensor=2"))
     try:
@@ -92,7 +92,7 @@ def test_the_width_of_both_transformer_and_text_encoder_is_shared_out(catalogue,
             *_, done = each.run(request, tmp_path / f"{name}.mp4")
             assert isinstance(done, Done)
             clips.append(read_media(tmp_path / f"{name}.mp4").frames.astype(int))
-        assert abs(clips[0] - clips[1]).mean() < 0.1
+        assert abs(clips[0] - clips[1]).mean() < 0.05
         encoder = next(iter(split._loaded.values())).text.text_encoder
         held = [part.in_features for name, part in encoder.named_modules() if name.endswith("mlp.down_proj")]
         assert held == [encoder.config.get_text_config().intermediate_size // 2] * len(held) != []
