@@ -20,13 +20,30 @@
     if (event.target.closest("#field-model")) held = studio.form.model;
   });
 
-  function mountFirstFrame(element, trigger, props, watch) {
-    const slot = element.querySelector(".first-frame");
+  /* What the server says of an image names the first frame, unless it is told what the image is for. */
+  studio.uploadImage = async (file, field, name = file.name) => {
+    const body = new FormData();
+    body.append("file", file, name);
+    try {
+      return (await api("/media", { method: "POST", body })).reference;
+    } catch (error) {
+      if (!(error instanceof Failure) || error.field !== "first_frame") throw error;
+      throw Object.assign(new Failure(error.message.replace(/^first_frame/, field)), { field });
+    }
+  };
+
+  const ENDS = {
+    first_frame: { title: "First frame", what: "first frame", chosen: "The clip starts from this image.", free: "Optional: what the clip starts from." },
+    last_frame: { title: "Last frame", what: "last frame", chosen: "The clip comes to this image.", free: "Optional: what the clip comes to." },
+  };
+
+  function mountEndFrame(element, trigger, props, watch) {
+    const slot = element.querySelector(".end-frame"), { name } = slot.dataset, end = ENDS[name];
     const input = h("input", {
       type: "file",
       accept: "image/png,image/jpeg,image/webp",
       class: "hidden-file",
-      "aria-label": "First frame: choose an image",
+      "aria-label": `${end.title}: choose an image`,
       onchange: () => {
         if (input.files[0]) upload(input.files[0]);
         input.value = "";
@@ -42,9 +59,7 @@
         clearComplaints();
         slot.classList.add("busy");
         try {
-          const form = new FormData();
-          form.append("file", file);
-          set((await api("/media", { method: "POST", body: form })).reference);
+          set(await studio.uploadImage(file, name));
         } finally {
           slot.classList.remove("busy");
         }
@@ -53,24 +68,19 @@
       const label = h(
         "div",
         { class: "slot-text" },
-        h("b", {}, "First frame"),
-        h(
-          "span",
-          {},
-          props.value
-            ? "The clip starts from this image."
-            : "Optional: an image that the clip starts from. PNG, JPEG or WebP.",
-        ),
+        h("b", {}, end.title),
+        h("span", {}, props.value ? end.chosen : end.free),
       );
       const face = props.value
-        ? h("img", { src: `/api/v1/media/${props.value}`, alt: "The chosen first frame" })
+        ? h("img", { src: `/api/v1/media/${props.value}`, alt: `The chosen ${end.what}` })
         : icon("image");
       const choose = h(
         "button",
         {
           type: "button",
           class: "slot-face",
-          "aria-label": props.value ? "Choose another first frame" : "Choose a first frame",
+          "aria-label": `Choose ${props.value ? "another" : "a"} ${end.what}`,
+          title: "PNG, JPEG or WebP",
           onclick: () => input.click(),
         },
         face,
@@ -79,10 +89,10 @@
         choose,
         label,
         input,
-        props.value ? button("Remove the first frame", "close", () => set(null)) : "",
+        props.value ? button(`Remove the ${end.what}`, "close", () => set(null)) : "",
       );
     };
-    studio.useAsFirstFrame = upload;
+    if (name === "first_frame") studio.useAsFirstFrame = upload;
     watch("value", draw);
     draw();
   }
@@ -211,7 +221,7 @@
     dispatchEvent(new Event("studio-form"));
   }
 
-  Object.assign(places, { firstFrame: mountFirstFrame, examples: mountExamples });
+  Object.assign(places, { endFrame: mountEndFrame, examples: mountExamples });
   Object.assign(studio, {
     restoreRequest,
     restoreFile,

@@ -211,6 +211,7 @@
     model: "Model",
     modality: "Picture and sound",
     first_frame: "First frame",
+    last_frame: "Last frame",
     references: "References",
     edit: "Edit",
     source: "Made from",
@@ -268,6 +269,7 @@
       const short = (reference) => `${reference.slice(0, 15)}…`;
       const spelled = {
         first_frame: short,
+        last_frame: short,
         upscale: (factor) => `${factor}x`,
         references: (all) => all.map(short).join(", "),
         source: short,

@@ -29,14 +29,7 @@
     const upload = (file) =>
       attempt(async () => {
         clearComplaints();
-        const form = new FormData();
-        form.append("file", file);
-        try {
-          add((await api("/media", { method: "POST", body: form })).reference);
-        } catch (error) {
-          if (!(error instanceof studio.Failure) || error.field !== "first_frame") throw error;
-          throw Object.assign(new studio.Failure(error.message.replace(/^first_frame/, "references")), { field: "references" });
-        }
+        add(await studio.uploadImage(file, "references"));
       });
     const limits = () => told[studio.form?.model] ?? { images: 0, clips: 0, need_lora: false, roles: [] };
     const left = () => {

@@ -27,6 +27,9 @@
     return begins < ends ? { start_s: begins, end_s: ends } : null;
   }
 
+  /* The same edit by the same model with the same settings, from another seed; its shape comes from its source. */
+  const again = ({ seed, height, width, num_frames, frame_rate, modality, upscale, stages, refine_sigmas, ...kept }) => kept;
+
   const sentence = ({ at_s, said }) => {
     const list = said.length > 1 ? `${said.slice(0, -1).join(", ")} and ${said.at(-1)}` : said[0];
     return `At ${at_s.toFixed(2)} s ${list}.`;
@@ -49,7 +52,7 @@
         refill(guard, seams.length ? h("p", { class: "good" }, icon("check"), "The new frames join the kept ones without a jump.") : []);
         return;
       }
-      const range = rangeOf(clip), { source, edit, prompt } = clip.request;
+      const range = rangeOf(clip), { edit } = clip.request;
       refill(
         guard,
         bad.map((seam) => h("p", { class: "bad" }, icon("close"), button(sentence(seam), null, () => show(seam.at_s), { text: true, class: "link" }))),
@@ -59,7 +62,7 @@
             ? button("Match colour", null, () => submit({ source: `clip:${clip.id}`, edit: { kind: "match-colour", ...range } }), { text: true, class: "button small", title: "Brings the colours of the new frames to those beside them" })
             : null,
           edit.kind !== "match-colour"
-            ? button("Re-roll", null, () => submit({ source, edit, prompt }), { text: true, class: "button small", title: "Makes only the new frames again, from another seed" })
+            ? button("Re-roll", null, () => submit(again(clip.request)), { text: true, class: "button small", title: "Makes only the new frames again, from another seed" })
             : null,
         ),
       );

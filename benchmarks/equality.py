@@ -24,7 +24,7 @@ import torch
 from diffusers import LTX2Pipeline
 from PIL import Image
 
-from pipelines.conditioning import Given, encode_first_frame, encode_prompt, give_references
+from pipelines.conditioning import Given, encode_ends, encode_prompt, give_references
 from pipelines.guidance import Guidance, Scales
 from pipelines.models.ltx2 import twin
 from pipelines.models.ltx2.decode import decode_audio, decode_video
@@ -79,7 +79,7 @@ def ours(
     """
     model = case.model()
     canvas = Canvas.of(model, **case.size)
-    given = Given(encode_first_frame(model, image, canvas) if image else None)
+    given = Given(encode_ends(model, canvas, image, None) if image else None)
     if shown:
         given = give_references(model, shown, canvas, given, scale)
         canvas = dataclasses.replace(canvas, beside=given.beside)

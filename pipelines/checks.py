@@ -18,9 +18,21 @@ def check(request: ClipRequest, spec: ModelSpec) -> None:
         _check_grid(request, spec)
     _check_settings(request, spec)
     if isinstance(request, GenerationRequest):
+        _check_ends(request, spec)
         _check_references(request, spec)
     if spec.call is not None and not isinstance(request, EditRequest):
         _check_call(request, spec)
+
+
+def _check_ends(request: GenerationRequest, spec: ModelSpec) -> None:
+    """Frames that come together in one latent frame cannot be both what the clip begins with and what it comes to."""
+    assert request.num_frames is not None
+    least = spec.nearest_num_frames(spec.frame_multiple + spec.frame_offset)
+    if request.last_frame and request.num_frames < least:
+        raise InvalidRequest(
+            f"last_frame needs a clip of at least {least} frames to come to it, and num_frames is {request.num_frames}.",
+            field="last_frame",
+        )
 
 
 def _check_stages(request: ClipRequest, spec: ModelSpec) -> None:

@@ -143,19 +143,34 @@ def _shares(begins: torch.Tensor, ends: torch.Tensor, bounds_s: Sequence[float])
     return edges[:-1] - edges[1:]
 
 
+def encode_ends(model: LTX2Model, canvas: Canvas, first: Image.Image | None, last: Image.Image | None) -> Kept:
+    """RGB images, at least one, as the clip's clean first and last latent frames, cut in the middle and scaled to the canvas.
+
+    A latent frame after the first stands for several frames: the last is that of a clip which has come to rest on its image.
+    """
+    ends = {}
+    if first is not None:
+        ends[0] = _resting(model, first, canvas, 1)[:, :, 0]
+    if last is not None:
+        ends[canvas.frames - 1] = _resting(model, last, canvas, 1 + model.vae.temporal_compression_ratio)[:, :, -1]
+    some = next(iter(ends.values()))
+    clean = some.unsqueeze(2).repeat(1, 1, canvas.frames, 1, 1)
+    mask = torch.zeros(1, 1, canvas.frames, canvas.height, canvas.width, device=clean.device)
+    for frame, latents in ends.items():
+        clean[:, :, frame], mask[:, :, frame] = latents, 1.0
+    return Kept(pack_video(clean), pack_video(mask).squeeze(-1))
+
+
 @torch.inference_mode()
-def encode_first_frame(model: LTX2Model, image: Image.Image, canvas: Canvas) -> Kept:
-    """An RGB image as the clip's clean first latent frame, cropped in the middle and scaled to the canvas."""
+def _resting(model: LTX2Model, image: Image.Image, canvas: Canvas, num_frames: int) -> torch.Tensor:
+    """Latents ``[1, C, F, H, W]`` of ``num_frames`` that all show ``image``."""
     spatial = model.vae.spatial_compression_ratio
     height, width = canvas.height * spatial, canvas.width * spatial
     if crf := model.spec.image_crf:
         image = Image.fromarray(apply_image_conditioning_crf(np.array(image.convert("RGB")), crf))
     pixels = VideoProcessor(vae_scale_factor=spatial).preprocess(cover(image, height, width), height=height, width=width)
-    latents = model.vae.encode(pixels.to(model.device, model.vae.dtype).unsqueeze(2)).latent_dist.mode().float()
-    clean = normalize_video(model, latents).repeat(1, 1, canvas.frames, 1, 1)
-    mask = torch.zeros(1, 1, canvas.frames, canvas.height, canvas.width, device=clean.device)
-    mask[:, :, 0] = 1.0
-    return Kept(pack_video(clean), pack_video(mask).squeeze(-1))
+    film = pixels.to(model.device, model.vae.dtype).unsqueeze(2).repeat(1, 1, num_frames, 1, 1)
+    return normalize_video(model, model.vae.encode(film).latent_dist.mode().float())
 
 
 def give_references(model: LTX2Model, shown: Sequence[np.ndarray], canvas: Canvas, given: Given, scale: int = 1) -> Given:

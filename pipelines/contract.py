@@ -302,6 +302,10 @@ class ClipRequest(Request):
         """References of the stored images that it needs."""
         return ()
 
+    def field_of(self, reference: str) -> str:
+        """Which field has a stored image."""
+        return "edit"
+
     def clips(self) -> tuple[str, ...]:
         """References of the clips that it reads."""
         return ()
@@ -312,16 +316,18 @@ class ClipRequest(Request):
 
 
 class GenerationRequest(ClipRequest):
-    """One clip from words, and from a first frame and references where they are given."""
+    """One clip from words, and from a first frame, a last one and references where they are given."""
 
     kind: Literal["generate"] = "generate"
     """A clip from words."""
     first_frame: str | None = _setting(None, "First frame", advanced=False)
     """An image that the clip starts from, as ``sha256:...`` of a stored image."""
+    last_frame: str | None = _setting(None, "Last frame", advanced=False)
+    """An image that the clip comes to, as ``sha256:...`` of a stored image."""
     references: tuple[str, ...] = _setting((), "References", advanced=False, max_length=12)
     """Images (``sha256:...``) and clips (``clip:...``) that the model is shown beside the words: how things look or move."""
 
-    @field_validator("first_frame")
+    @field_validator("first_frame", "last_frame")
     @classmethod
     def _is_reference(cls, reference: str | None) -> str | None:
         if reference is not None and not IMAGE_REFERENCE.fullmatch(reference):
@@ -339,9 +345,13 @@ class GenerationRequest(ClipRequest):
         return references
 
     def images(self) -> tuple[str, ...]:
-        """The first frame, then the images among the references."""
+        """The first and the last frame, then the images among the references."""
         shown = [each for each in self.references if IMAGE_REFERENCE.fullmatch(each)]
-        return tuple(dict.fromkeys([*([self.first_frame] if self.first_frame else []), *shown]))
+        return tuple(dict.fromkeys([*filter(None, (self.first_frame, self.last_frame)), *shown]))
+
+    def field_of(self, reference: str) -> str:
+        """Which field has a stored image."""
+        return next((name for name in ("first_frame", "last_frame") if getattr(self, name) == reference), "references")
 
     def clips(self) -> tuple[str, ...]:
         """The clips among the references."""

@@ -42,7 +42,7 @@ OF_EVERY_CALL: Mapping[str, str] = {
     name: name for name in ("prompt", "negative_prompt", "height", "width", "num_frames", "num_inference_steps", "guidance_scale")
 }
 """What most pipelines take, by the request's own names."""
-_OF_PICTURE = frozenset(("height", "width", "frame_rate", "crf", "upscale", "stages", "first_frame"))
+_OF_PICTURE = frozenset(("height", "width", "frame_rate", "crf", "upscale", "stages", "first_frame", "last_frame"))
 _LANGUAGE = "lyrics_language"
 """What is told of the song's text beside itself: its language, as a code of two letters."""
 _OUTSIDE = _OF_PICTURE | {"kind", "original_prompt", "model", "modality", "num_frames", "quantization", "seed"}
@@ -80,7 +80,7 @@ class Call:
 
     Without ``has_video`` it makes sound alone, of at least ``shortest_s`` seconds: what is more than was asked for is cut off.
     With ``fills`` the pipeline also takes a ``video`` and a ``mask``: what is white is made anew and fits what stays. So it edits
-    clips' pictures, and begins with a first frame in the same class. ``references`` are what it can be shown.
+    clips' pictures, and begins and ends with given frames in the same class. ``references`` are what it can be shown.
     With ``pieces`` a clip of more frames than the first of them is made in pieces of so many, each of which begins with the
     last frames, as many as the second, of the one before. ``index`` is the file that names the parts in a model's folder;
     ``folders`` are those that are needed, where there are more.
@@ -107,6 +107,8 @@ class Call:
         """Whether the request's field ``name`` does anything here."""
         if name == "first_frame":
             return bool(self.image) or self.fills
+        if name == "last_frame":
+            return self.fills
         if name == "references":
             return bool(self.references)
         if name == "modality":

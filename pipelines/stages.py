@@ -10,7 +10,7 @@ from pipelines.graph import Node, Wire
 from pipelines.nodes.denoise import Denoise
 from pipelines.nodes.diffusers_call import DiffusersCall
 from pipelines.nodes.edit_media import Stream
-from pipelines.nodes.encode_frame import EncodeFrame
+from pipelines.nodes.encode_ends import EncodeEnds
 from pipelines.nodes.encode_prompt import EncodePrompt
 from pipelines.nodes.encode_timeline import encoder_of
 from pipelines.nodes.give_references import GiveReferences
@@ -31,6 +31,7 @@ def call_for(request: ClipRequest, call: Call, weights: str) -> DiffusersCall:
         passes=call.passes_of(request),
         seed=request.seed,
         first_frame=getattr(request, "first_frame", None),
+        last_frame=getattr(request, "last_frame", None),
         fills=call.fills,
         references=getattr(request, "references", ()),
         roles=call.references.roles,
@@ -82,7 +83,7 @@ def in_two_stages(request: GenerationRequest, weights: str) -> dict[str, Node]:
 
 
 def _stage(request: GenerationRequest, weights: str, settings: dict[str, Any], name: str = "", **changes: Any) -> dict[str, Node]:
-    """The texts, the first frame where there is one, and ``"denoise" + name``."""
+    """The texts, first and last frame where there are any, and ``"denoise" + name``."""
     shape = shape_in(request.model_copy(update={key: settings[key] for key in ("height", "width")}))
     model = {"model": request.model, "weights": weights}
     asked = request.model_dump(include=set(Denoise.model_fields) & set(type(request).model_fields))
@@ -90,9 +91,10 @@ def _stage(request: GenerationRequest, weights: str, settings: dict[str, Any], n
     graph: dict[str, Node] = {f"encode{name}": encoder_of(request.prompt, model, shape)}
     if guided:
         graph["encode_negative"] = EncodePrompt(**model, text=request.negative_prompt)
-    if request.first_frame:
-        graph[f"encode_frame{name}"] = EncodeFrame(**model, **shape, reference=request.first_frame)
-    given = Wire(node=f"encode_frame{name}") if request.first_frame else None
+    given = None
+    if request.first_frame or request.last_frame:
+        graph[f"encode_ends{name}"] = EncodeEnds(**model, **shape, first=request.first_frame, last=request.last_frame)
+        given = Wire(node=f"encode_ends{name}")
     if request.references and "start" not in changes:  # a second stage has it all from the first
         graph[f"show{name}"] = GiveReferences(
             **model, **shape, references=request.references, loras=tuple(use.lora for use in request.loras), given=given

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from studio.terminal import answer, failures, settings_with, table
+from studio.terminal import answer, failures, run_module, settings_with, table
 
 app = typer.Typer(
     name="studio",
@@ -156,7 +153,7 @@ def measure(context: typer.Context) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def compare(context: typer.Context) -> None:
-    """Measure two clip files and say which is better in what; `compare A B [--json]`."""
+    """Measure clip files and say which is the best in what; `compare A B [C ...] [--map OUT.mp4] [--json]`."""
     _hand_over("pipelines.metrics.measuring", ["compare", *context.args])
 
 
@@ -169,8 +166,5 @@ def quantize(context: typer.Context) -> None:
 
 def _hand_over(module: str, arguments: list[str]) -> None:
     """Run a module in a process of its own, because this one never loads torch; exits as it does."""
-    # From whatever folder it is called: the process finds our modules where this one does, and files where the person is.
-    path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
-    environment = os.environ | {"PYTHONPATH": path}
-    finished = subprocess.run([sys.executable, "-m", module, *arguments], check=False, env=environment)
+    finished = run_module(module, arguments)
     raise typer.Exit(finished.returncode if finished.returncode in (0, 2) else 1)

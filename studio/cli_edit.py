@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import tempfile
 import uuid
@@ -17,11 +18,15 @@ from pipelines.contract import Clip, ClipRequest, InvalidRequest
 from pipelines.edits import Operation
 from studio.cli_generate import QUIET, option_of, progress, writable
 from studio.cli_lora import WRITTEN, stack_of
-from studio.terminal import answer, failures, settings_with
+from studio.terminal import answer, failures, run_module, settings_with
 
 _SHAPE = ("height", "width", "num_frames", "frame_rate", "modality", "upscale", "stages", "refine_sigmas", "prompt", "loras")
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
-_SAID_OTHERWISE = {"mask": "A picture that is white where the clip may change.", "end_mask": "The mask at the end of the range."}
+_SAID_OTHERWISE = {
+    "mask": "A picture that is white where the clip may change.",
+    "end_mask": "The mask at the end of the range.",
+    "offset_s": "By how many seconds; as much as the sound is measured to be off if left out.",
+}
 
 
 def commands() -> typer.Typer:
@@ -43,6 +48,8 @@ def _command(kind: str, operation: type[Operation]) -> Callable[..., None]:
         with failures(as_json):
             chosen = {name: value for name, value in given.items() if value is not None}
             fields = {name: chosen.pop(name) for name in names if name in chosen}
+            if kind == "shift-sound" and "offset_s" not in fields:
+                fields["offset_s"] = -measured_offset_s(source)
             clip = _make(source, out, as_json, {"kind": kind, **fields}, chosen)
             answer({"path": str(clip.path), **clip.model_dump(mode="json", exclude={"path"})}, as_json, lambda: _say(clip))
 
@@ -108,6 +115,20 @@ def _make(source: Path, out: Path | None, quiet: bool, edit: dict[str, Any], set
         path = _target(out, source, str(edit["kind"]))
         with progress(quiet) as on_event:
             return run_once(studio, request, on_event, path=path, media_dir=Path(folder), sources=sources)
+
+
+def measured_offset_s(source: Path) -> float:
+    """By how many seconds a clip's sound is late, as the quality card says. Raises ``InvalidRequest`` where that says nothing."""
+    from pipelines.metrics.catalogue import CONFIDENT
+
+    file = clip_file(source, "source")
+    told = json.loads(run_module("pipelines.metrics.measuring", ["measure", str(file), "--json"], listen=True).stdout)
+    if "error" in told:
+        raise InvalidRequest(told["error"]["message"], field="source")
+    card = told["measurements"]
+    if "sync.offset_ms" not in card or card["sync.confidence"] < CONFIDENT:
+        raise InvalidRequest("offset cannot be measured: too few events are seen and heard; give --offset.", field="offset_s")
+    return round(card["sync.offset_ms"]) / 1000
 
 
 def clip_file(path: Path, field: str) -> Path:

@@ -94,9 +94,11 @@ def option_of(name: str) -> inspect.Parameter:
     options = [kind for kind in members if kind is not type(None)]
     choices = _choices(options[0])
     kind = next((kind for kind in (*options, *map(type, choices)) if kind in (int, float)), str)
-    text = {"first_frame": "An image file that the clip starts from.", "sigmas": "Noise levels, such as 1.0,0.75,0.5,0.25."}.get(
-        name
-    )
+    text = {
+        "first_frame": "An image file that the clip starts from.",
+        "last_frame": "An image file that the clip comes to.",
+        "sigmas": "Noise levels, such as 1.0,0.75,0.5,0.25.",
+    }.get(name)
     shown = text or field.description or ""
     if choices:
         shown += f" One of: {', '.join(map(str, choices))}."
@@ -124,12 +126,13 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     given |= noise_levels(given)
-    frame, lora, shown = (given.pop(name, None) for name in ("first_frame", "lora", "reference"))
+    ends = {name: frame for name in ("first_frame", "last_frame") if (frame := given.pop(name, None)) is not None}
+    lora, shown = given.pop("lora", None), given.pop("reference", None)
     with tempfile.TemporaryDirectory(prefix="studio-frame-") as folder:
         # Everything else is judged before the image is read, and the whole request before a process starts.
         parse_generation({"prompt": prompt, **given})
-        if frame is not None:
-            given["first_frame"] = stored_image(frame, Path(folder), settings, field="first_frame")
+        for name, frame in ends.items():
+            given[name] = stored_image(frame, Path(folder), settings, field=name)
         clips: dict[str, Path] = {}
         if shown:
             given["references"] = [_reference(each, clips, Path(folder), settings) for each in shown]
@@ -146,10 +149,9 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
         if unknown and not quiet:
             other = next((f" {each.id} does: --model {each.id}." for each in catalogue.knowing(request.prompt)), "")
             typer.echo(f"{request.model} does not know {_named(unknown)}.{other}", err=True)
-        media_dir = settings.media_dir if frame is not None and IMAGE_REFERENCE.fullmatch(frame) else Path(folder)
         with progress(quiet) as on_event:
             sources = {**stack.sources, **clips}
-            return run_once(settings, request, on_event, path=path, media_dir=media_dir, sources=sources), unknown
+            return run_once(settings, request, on_event, path=path, media_dir=Path(folder), sources=sources), unknown
 
 
 def _reference(given: str, clips: dict[str, Path], folder: Path, settings: Any) -> str:
@@ -158,8 +160,6 @@ def _reference(given: str, clips: dict[str, Path], folder: Path, settings: Any) 
     from studio.cli_edit import clip_file, named_clip
 
     if not given.lower().endswith(".mp4"):
-        if IMAGE_REFERENCE.fullmatch(given):
-            raise InvalidRequest("reference is an image of the library; give its file.", field="references")
         return stored_image(given, folder, settings, field="references")
     read_request(clip_file(Path(given), "references"))
     return named_clip(Path(given), clips)
@@ -189,13 +189,14 @@ def noise_levels(given: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def stored_image(given: str, folder: Path, settings: Any, *, field: str) -> str:
-    """The reference of an image file, stored in ``folder`` for this run; a reference of the library stays as it is."""
-    from studio.services.media import store_image
+    """The reference of an image, stored in ``folder`` for this run; ``given`` is its file, or its reference in the library."""
+    from studio.services.media import media_path, store_image
 
-    if IMAGE_REFERENCE.fullmatch(given):
-        return given
-    path = Path(given)
+    kept = media_path(settings.media_dir, given) if IMAGE_REFERENCE.fullmatch(given) else None
+    path = kept or Path(given)
     if not path.is_file():
+        if kept:
+            raise InvalidRequest(f"{field} {given[:20]}… is not in the library; give the path of a file.", field=field)
         raise InvalidRequest(f"{field} {given[:200]} does not exist; give the path of a PNG, JPEG or WebP file.", field=field)
     with path.open("rb") as stream:
         return store_image(stream.read(settings.max_upload_bytes + 1), folder, settings.max_upload_bytes, field)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # what it asks is loaded with the studio, when the command ru
 
 Told = dict[str, Any]
 """A record as the API tells it."""
-_NOT_OPTIONS = ("kind", "prompt", "original_prompt", "loras", "first_frame", "references")
+_NOT_OPTIONS = ("kind", "prompt", "original_prompt", "loras", "first_frame", "last_frame", "references")
 _TEXTS = ("prompt", "negative_prompt")
 _LOOK_S = 0.3
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY

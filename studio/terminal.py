@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -35,6 +38,14 @@ def failures(as_json: bool) -> Iterator[None]:
         _leave(invalid_request(error), as_json)
     except KeyboardInterrupt:
         _leave(StudioError("stopped; nothing was written."), as_json)
+
+
+def run_module(module: str, arguments: Sequence[str], *, listen: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run one of our modules in a process of its own, because this one never loads torch; ``listen`` keeps what it says."""
+    # From whatever folder it is called: the process finds our modules where this one does, and files where the person is.
+    path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, check=False, env=os.environ | {"PYTHONPATH": path}, capture_output=listen, text=True)
 
 
 def _leave(error: Any, as_json: bool) -> None:

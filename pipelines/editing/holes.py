@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,14 +45,14 @@ def holes_of(layout: Layout, plan: EditPlan, group: int) -> Holes:
     return Holes(frames, mask)
 
 
-def begun_with(shape: tuple[int, int, int], picture: np.ndarray | None, followed: np.ndarray | None = None) -> Holes:
-    """A clip of ``shape`` ``[T, H, W]``, all of it new but for its first frame, where that is ``picture`` ``[H, W, 3]``.
+def between(shape: tuple[int, int, int], ends: Mapping[int, np.ndarray], followed: np.ndarray | None = None) -> Holes:
+    """A clip of ``shape`` ``[T, H, W]``, all of it new but for the frames in ``ends``, ``[H, W, 3]`` each.
 
     Frames that are ``followed`` ``[F, H, W, 3]`` lie where something new comes: poses, depths, edges, whatever the model reads.
     """
     frames, mask = np.full((*shape, 3), _GREY, np.uint8), np.ones(shape, bool)
     if followed is not None:
         frames[: len(followed)] = followed
-    if picture is not None:
-        frames[0], mask[0] = picture, False
+    for frame, picture in ends.items():
+        frames[frame], mask[frame] = picture, False
     return Holes(frames, mask)

@@ -1,4 +1,4 @@
-"""``python -m pipelines.metrics.measuring measure FILE`` and ``... compare A B``: quality cards of files that exist.
+"""``python -m pipelines.metrics.measuring measure FILE`` and ``... compare A B ...``: quality cards of files that exist.
 
 A process of its own, so that whoever asks loads no torch. Exits 0, or 2 for files that cannot be measured.
 """
@@ -6,6 +6,8 @@ A process of its own, so that whoever asks loads no torch. Exits 0, or 2 for fil
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +17,8 @@ from pipelines.clip_io import read_media, read_request
 from pipelines.contract import ImportRequest, InvalidRequest, StudioError
 from pipelines.metrics.card import quality_card
 from pipelines.metrics.catalogue import BY_NAME, GROUPS, METRICS, Metric
+from pipelines.metrics.comparing import LETTERS, compared
+from pipelines.metrics.difference import write_difference
 from pipelines.registry import ModelCatalogue, ModelSpec
 
 if TYPE_CHECKING:
@@ -55,30 +59,30 @@ def measure(
 
 @app.command()
 def compare(
-    a: Annotated[Path, typer.Argument(help="One clip.")],
-    b: Annotated[Path, typer.Argument(help="Another.")],
+    files: Annotated[list[Path], typer.Argument(metavar="A B ...", help="Two clips or more, up to eight.")],
+    map_to: Annotated[Path | None, typer.Option("--map", help="An MP4 of what differs, to write; of two clips.")] = None,
     text_image_model: Judge = "",
     as_json: AsJson = False,
 ) -> None:
-    """Measure two clips and say which is better in what."""
-    one, two = _measured([a, b], text_image_model, as_json)
-    shared = [metric for metric in METRICS if metric.name in one and metric.name in two and metric.group != "length"]
-    better = {metric.name: which(metric, one[metric.name], two[metric.name]) for metric in shared}
+    """Measure clips and say which is the best in what."""
+    letters = LETTERS[: len(files)]
+    with _told(as_json):
+        if not 2 <= len(files) <= len(LETTERS):
+            raise InvalidRequest(f"clips are {len(files)}; compare two to {len(LETTERS)}.", field="clips")
+        if map_to is not None:
+            write_difference(files, map_to)
+    cards = _measured(files, text_image_model, as_json)
+    rows = compared(cards)
     if as_json:
-        typer.echo(json.dumps({"a": one, "b": two, "better": better}, ensure_ascii=False))
+        better = {row.name: None if row.best is None else letters[row.best] for row in rows}
+        typer.echo(json.dumps({**dict(zip(letters, cards, strict=True)), "better": better}, ensure_ascii=False))
         return
-    typer.echo(f"  {'':26}{'A':>20}{'B':>20}  better")
-    for metric in shared:
-        values = "".join(f"{_shown(metric, measured[metric.name]):>20}" for measured in (one, two))
-        typer.echo(f"  {metric.title:26}{values}  {(better[metric.name] or '').upper()}".rstrip())
-
-
-def which(metric: Metric, one: float, two: float) -> str | None:
-    """``a`` or ``b``, whichever value is better; ``None`` where they are alike to a hundredth of the metric's span."""
-    difference = metric.badness(one) - metric.badness(two)
-    if abs(difference) <= 0.01 * (metric.span[1] - metric.span[0]):
-        return None
-    return "a" if difference < 0 else "b"
+    typer.echo(f"  {'':26}{''.join(f'{letter.upper():>20}' for letter in letters)}  {'better' if len(files) == 2 else 'best'}")
+    for row in rows:
+        values = "".join(f"{_shown(BY_NAME[row.name], value):>20}" for value in row.values)
+        typer.echo(f"  {BY_NAME[row.name].title:26}{values}  {'' if row.best is None else letters[row.best].upper()}".rstrip())
+    if map_to is not None:
+        typer.echo(f"What differs is in {map_to}.")
 
 
 def measured_file(path: Path, judge: TextImageModel | None = None) -> dict[str, float]:
@@ -111,9 +115,16 @@ def _judge(name: str) -> TextImageModel | None:
 
 
 def _measured(files: list[Path], text_image_model: str, as_json: bool) -> list[dict[str, float]]:
-    try:
+    with _told(as_json):
         judge = _judge(text_image_model)
         return [measured_file(file, judge) for file in files]
+
+
+@contextmanager
+def _told(as_json: bool) -> Iterator[None]:
+    """Says what went wrong in a sentence, and ends the process with 2."""
+    try:
+        yield
     except StudioError as error:
         if as_json:
             typer.echo(json.dumps({"error": {"message": error.message, "field": error.field, "status": error.status}}))

@@ -30,6 +30,7 @@ class DiffusersCall(Node):
     num_frames: int
     frame_rate: float
     first_frame: str | None
+    last_frame: str | None = None
     fills: bool = False
     """Whether the pipeline takes a video and a mask (``Call.fills``)."""
     layout: Wire | None = None
@@ -53,9 +54,9 @@ class DiffusersCall(Node):
         check_texts(model, self.arguments)
         pipeline = model.pipeline_for(image=self.first_frame is not None)
         arguments = adjusted(pipeline, self.arguments)
-        picture = None if self.first_frame is None else self._picture(context, self.first_frame)
-        if self.fills and (picture is not None or self.references):
-            arguments |= self._begun(context, picture)
+        picture, ending = self._picture(context, "first_frame"), self._picture(context, "last_frame")
+        if self.fills and (picture is not None or ending is not None or self.references):
+            arguments |= self._begun(context, picture, ending)
         elif picture is not None:
             arguments |= {"image": picture}
         elif self.roles:
@@ -77,18 +78,19 @@ class DiffusersCall(Node):
         yield Progress(decoding, 1, 1)
         return media
 
-    def _picture(self, context: Context, reference: str) -> Any:
-        """The first frame, cut to the clip's shape."""
+    def _picture(self, context: Context, name: str) -> Any:
+        """The image of the field ``name``, cut to the clip's shape; ``None`` where there is none."""
         from pipelines.conditioning import cover
         from pipelines.showing import picture_of
 
-        return cover(picture_of(context.media_path(reference), "first_frame"), self.height, self.width)
+        reference = getattr(self, name)
+        return None if reference is None else cover(picture_of(context.media_path(reference), name), self.height, self.width)
 
-    def _begun(self, context: Context, picture: Any) -> dict[str, Any]:
-        """A clip that begins with ``picture``, if there is one, follows a clip and shows the things of its references."""
+    def _begun(self, context: Context, picture: Any, ending: Any) -> dict[str, Any]:
+        """A clip that begins and ends with pictures, if there are any, follows a clip and shows the things of its references."""
         import numpy as np
 
-        from pipelines.editing.holes import begun_with
+        from pipelines.editing.holes import between
         from pipelines.showing import covered, frames_of
 
         followed = [
@@ -98,7 +100,8 @@ class DiffusersCall(Node):
         ]
         things = self._things(context)
         shape = self.num_frames, self.height, self.width
-        holes = begun_with(shape, None if picture is None else np.asarray(picture), *followed)
+        ends = {frame: np.asarray(each) for frame, each in ((0, picture), (-1, ending)) if each is not None}
+        holes = between(shape, ends, *followed)
         return _filled(holes) | ({"reference_images": things} if things else {})
 
     def _acting(self, context: Context, model: Any) -> dict[str, Any]:

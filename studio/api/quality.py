@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
 from pipelines.metrics.catalogue import CONFIDENT, GROUPS, LIVE, METRICS, Metric
+from pipelines.metrics.comparing import LETTERS, compared
 from studio.owners import owner_of
 from studio.services.records import StoredClip
 from studio.studio import Studio
@@ -46,6 +48,23 @@ class Measures(BaseModel):
     """What the CLIP or SigLIP model that the settings name measures; ``null`` where they name none."""
 
 
+class ComparedMetric(BaseModel):
+    """One measurement of every clip."""
+
+    name: str
+    values: tuple[float, ...]
+    """In the order of the clips."""
+    best: str | None
+    """The clip that is the best in it; ``null`` where two are alike."""
+
+
+class Comparison(BaseModel):
+    """What all of the clips were measured for."""
+
+    clips: tuple[str, ...]
+    metrics: tuple[ComparedMetric, ...]
+
+
 class Onsets(BaseModel):
     """When a clip distinctly begins to sound."""
 
@@ -53,13 +72,23 @@ class Onsets(BaseModel):
 
 
 def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
-    """The routes ``/metrics``, ``/clips/{clip_id}/measure`` and ``/clips/{clip_id}/onsets``."""
+    """The routes ``/metrics``, ``/compare``, ``/clips/{clip_id}/measure`` and ``/clips/{clip_id}/onsets``."""
 
     @api.get("/metrics")
     def metrics() -> Measures:
         """What is measured on every clip."""
         told, live, judge = tuple(map(_told, METRICS)), tuple(map(_told, LIVE)), studio_of().quality.judge
         return Measures(metrics=told, live=live, groups=GROUPS, confident=CONFIDENT, judge=judge)
+
+    @api.get("/compare")
+    def compare(request: Request, clip: Annotated[list[str], Query(min_length=2, max_length=len(LETTERS))]) -> Comparison:
+        """Two clips or more, up to eight, against each other: what was measured on all of them, and which is the best in it."""
+        owner, library = owner_of(request), studio_of().library
+        rows = compared([library.get(owner, each).measurements for each in clip])
+        metrics = (
+            ComparedMetric(name=row.name, values=row.values, best=None if row.best is None else clip[row.best]) for row in rows
+        )
+        return Comparison(clips=tuple(clip), metrics=tuple(metrics))
 
     @api.post("/clips/{clip_id}/measure")
     def measure(request: Request, clip_id: str) -> StoredClip:

@@ -211,8 +211,7 @@ class JobService:
                 raise InvalidRequest(f"{what} is no longer in your library: choose another clip.", field=field)
         self._check_loras(owner, request)
         for reference in request.images():
-            is_first = isinstance(request, GenerationRequest) and reference == request.first_frame
-            field = "first_frame" if is_first else "references" if is_new else "edit"
+            field = request.field_of(reference)
             try:
                 self._media.path(owner, reference)
             except NotFound:

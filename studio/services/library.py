@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipelines.clip_io import read_request
-from pipelines.contract import AnyRequest, Conflict, GenerationRequest, InvalidRequest, NotFound, TooLarge, stored_request
+from pipelines.contract import AnyRequest, Conflict, InvalidRequest, NotFound, TooLarge, stored_request
 from pipelines.metrics.catalogue import BY_NAME
 from pipelines.optimize.latent_store import SUFFIX
 from studio.media import peaks_of, strip_of, thumbnail_of
@@ -163,8 +163,8 @@ class LibraryService:
         text = request.model_dump_json()
         for reference in request.images():
             if reference not in images:
-                is_first = isinstance(request, GenerationRequest) and reference == request.first_frame
-                what = "the first frame" if is_first else "an image"
+                field = request.field_of(reference)
+                what = f"the {field.replace('_', ' ')}" if field.endswith("_frame") else "an image"
                 raise InvalidRequest(f"{path.name} lacks {what} that it was made from: choose another clip.", field="file")
             text = text.replace(reference, self._media.add_image(owner, images[reference]))
         return stored_request(text)

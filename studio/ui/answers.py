@@ -12,11 +12,22 @@ from studio.owners import owner_of
 from studio.studio import Studio
 from studio.ui.form import ADVANCED, NAMES, Values, body_of, defaults_of, duration_grid, request_of, sizes_of, values_of
 
-MODEL_BOUND = ("modality", "loras", "first_frame", "references", *ADVANCED)
+MODEL_BOUND = ("modality", "loras", "first_frame", "last_frame", "references", *ADVANCED)
 """Settings that some models cannot use; the page leaves them out for those."""
 LESSENED = ("size", "duration", "upscale")
 """Settings that a clip which does not fit into the memory can be made smaller by."""
-_KEPT = ("prompt", "original_prompt", "loras", "negative_prompt", "modality", "seed", "seed_lock", "first_frame", "references")
+_KEPT = (
+    "prompt",
+    "original_prompt",
+    "loras",
+    "negative_prompt",
+    "modality",
+    "seed",
+    "seed_lock",
+    "first_frame",
+    "last_frame",
+    "references",
+)
 
 
 class Answers:
@@ -108,7 +119,7 @@ def first_model(studio: Studio) -> ModelSpec:
 
 def visibility(name: str, spec: ModelSpec) -> bool | str:
     """Whether the form shows ``name`` for a model; what a script draws is hidden and not taken away."""
-    absent = "hidden" if name in ("loras", "first_frame", "references") else False
+    absent = "hidden" if name in ("loras", "first_frame", "last_frame", "references") else False
     return True if spec.takes(name) else absent
 
 

@@ -14,7 +14,7 @@ from pipelines.contract import GenerationRequest, InvalidRequest
 
 _FIELDS = GenerationRequest.model_fields
 _OFTEN_VARIED = ("seed", "prompt", "num_inference_steps", "guidance_scale", "audio_guidance_scale", "effort")
-_NOT_VARIED = ("kind", "model", "loras", "original_prompt", "first_frame", "references", "sigmas")
+_NOT_VARIED = ("kind", "model", "loras", "original_prompt", "first_frame", "last_frame", "references", "sigmas")
 """Of styles the weights are varied; another model has other settings altogether."""
 
 

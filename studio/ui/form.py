@@ -25,6 +25,7 @@ NAMES = (
         "seed",
         "seed_lock",
         "first_frame",
+        "last_frame",
         "references",
     ),
     *ADVANCED,
@@ -71,7 +72,7 @@ def body_of(values: Values, catalogue: ModelCatalogue) -> dict[str, Any]:
         "loras": values["loras"] or [] if spec.takes("loras") else [],
         "model": spec.id,
         "modality": _only(spec) or values["modality"],
-        "first_frame": values["first_frame"] or None if spec.takes("first_frame") else None,
+        **{name: values[name] or None if spec.takes(name) else None for name in ("first_frame", "last_frame")},
         "references": values["references"] or [] if spec.takes("references") else [],
         "height": height,
         "width": width,
@@ -136,6 +137,7 @@ def _values(request: ClipRequest) -> Values:
         "seed": request.seed,
         "seed_lock": request.seed is not None,
         "first_frame": request.first_frame if isinstance(request, GenerationRequest) else None,
+        "last_frame": request.last_frame if isinstance(request, GenerationRequest) else None,
         "references": [*request.references] if isinstance(request, GenerationRequest) else [],
     }
     return values | {name: shown(name, getattr(request, name)) for name in ADVANCED}

@@ -36,6 +36,7 @@ SCRIPTS = (
     "library.js",
     "export.js",
     "seams.js",
+    "edit-tools.js",
     "edit.js",
     "timeline-lane.js",
     "timeline.js",

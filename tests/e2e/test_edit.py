@@ -21,6 +21,7 @@ def edit(visitor: Visitor, clip: dict) -> Page:
     page.get_by_role("button", name="Edit the clip").click()
     expect(page.locator(".edit-desk")).to_be_visible()
     expect(page.get_by_role("tab", name="Edit")).to_have_attribute("aria-selected", "true")
+    expect(page.locator(f'.take[aria-current="true"][data-clip="{clip["id"]}"]')).to_be_visible()
     page.wait_for_function("() => document.querySelector('.edit video').readyState >= 2")
     return page
 
@@ -84,15 +85,95 @@ def test_a_painted_frame_is_followed(visitor: Visitor) -> None:
     page = edit(visitor, clip)
     page.get_by_role("button", name="Paint a frame").click()
     expect(page.locator("#make-take")).to_be_disabled()
+    stroke(page)
+    page.get_by_role("button", name="Keep this frame").click()
+    expect(page.locator(".kept")).to_have_count(1)
+    page.get_by_label("is followed").fill("0.6")
+    page.get_by_label("is followed").press("Tab")
+    take = make_take(visitor)
+    (kept,) = take["request"]["edit"]["keyframes"]
+    assert take["request"]["edit"]["kind"] == "keyframes" and kept["strength"] == 0.6
+
+
+def stroke(page: Page, down: int = 30) -> None:
+    """Draw over the middle of the picture."""
     box = page.locator(".paper").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2 - 20, box["y"] + box["height"] / 2)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2 + 30, steps=6)
+    page.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2 + down, steps=6)
     page.mouse.up()
-    page.get_by_role("button", name="Keep this frame").click()
-    expect(page.locator(".kept")).to_have_count(1)
+
+
+def painted(page: Page) -> int:
+    """How many pixels of the sheet over the picture are painted."""
+    return page.evaluate(
+        """() => {
+            const { width, height } = document.querySelector('.paper'), ink = document.querySelector('.paper').getContext('2d');
+            return ink.getImageData(0, 0, width, height).data.filter((value, at) => at % 4 === 3 && value > 0).length;
+        }"""
+    )
+
+
+def test_layers_are_painted_hidden_undone_and_taken_away(visitor: Visitor) -> None:
+    page = edit(visitor, visitor.make_clip("a green cube stands on snow"))
+    page.get_by_role("button", name="Paint a frame").click()
+    stroke(page)
+    first = painted(page)
+    page.get_by_role("button", name="Add a layer").click()
+    expect(page.get_by_role("button", name="Layer 2", exact=True)).to_have_attribute("aria-pressed", "true")
+    stroke(page, down=-60)
+    both = painted(page)
+    assert both > first > 0
+    page.get_by_role("button", name="Hide Layer 2").click()
+    assert painted(page) == first
+    page.get_by_role("button", name="Show Layer 2").click()
+    page.get_by_role("button", name="Undo a stroke").click()
+    assert painted(page) == first
+    picture = page.screenshot(clip={"x": 0, "y": 0, "width": 64, "height": 64})
+    page.get_by_label("Put an image on a layer of its own").set_input_files(
+        {"name": "logo.png", "mimeType": "image/png", "buffer": picture}
+    )
+    expect(page.get_by_role("button", name="logo.png", exact=True)).to_be_visible()
+    assert painted(page) == 128 * 128
+    page.get_by_role("button", name="Take logo.png away").click()
+    assert painted(page) == first
+
+
+def test_a_region_moves_from_its_first_mask_to_its_last(visitor: Visitor) -> None:
+    page = edit(visitor, visitor.make_clip("a red ball rolls over grass"))
+    page.get_by_role("button", name="Region", exact=True).click()
+    expect(page.locator("#make-take")).to_be_disabled()
+    stroke(page)
+    page.get_by_role("button", name="Keep this mask").click()
+    page.get_by_role("button", name="Clear", exact=True).click()
+    stroke(page, down=-60)
+    page.get_by_role("button", name="Keep it for the end").click()
+    expect(page.get_by_role("button", name="Mask at the end", exact=True)).to_be_visible()
     take = make_take(visitor)
-    assert take["request"]["edit"]["kind"] == "keyframes" and len(take["request"]["edit"]["keyframes"]) == 1
+    made = take["request"]["edit"]
+    assert made["kind"] == "region" and made["mask"] != made["end_mask"] and made["change"] == 1
+
+
+def test_the_other_tools_make_what_they_say(visitor: Visitor) -> None:
+    clip = visitor.make_clip("a red ball bounces on grass")
+    second = visitor.make_clip("a blue star drifts over the sea")
+    for tool, fields, kind, seconds in (
+        ("Extend", {"seconds": "0.5"}, "extend", 2.58),
+        ("Loop", {}, "loop", 2.08),
+        ("Visualise", {}, "visualise", 2.08),
+        ("Speed", {"factor": "2"}, "speed", 1.0),
+        ("Shift", {"offset": "0.2"}, "shift-sound", 2.08),
+        ("Join", {"transition": "0"}, "join", 4.17),
+    ):
+        page = edit(visitor, clip)
+        page.get_by_role("navigation", name="Tools").get_by_role("button", name=tool, exact=True).click()
+        for name, value in fields.items():
+            page.locator(f'.edit-panel input[name="{name}"]').fill(value)
+        if tool == "Join":
+            page.locator('.edit-panel select[name="other"]').select_option(second["id"])
+        expect(page.locator(".edit-notices")).to_contain_text(f"Makes a clip of {seconds:.2f} s")
+        take = make_take(visitor)
+        assert take["request"]["edit"]["kind"] == kind and abs(take["duration_s"] - seconds) < 0.1
 
 
 def test_what_cannot_be_done_is_said_before_it_is_asked_for(visitor: Visitor) -> None:

@@ -136,7 +136,7 @@ def test_a_first_frame_holds_in_both_stages(engine, two_stages, tmp_path):
     (tmp_path / "media").mkdir()
     engine.media_path(reference).write_bytes(buffer.getvalue())
     request = complete(two_stages, first_frame=reference)
-    for stage, given, tokens in (("denoise_half", "encode_frame_half", 4), ("denoise", "encode_frame", 16)):
+    for stage, given, tokens in (("denoise_half", "encode_ends_half", 4), ("denoise", "encode_ends", 16)):
         kept, latents = value(engine, request, given).video, value(engine, request, stage)
         assert torch.equal(latents.video_BND[:, :tokens], kept.clean_BND[:, :tokens])
         assert latents.video_BND.shape[1] == 2 * tokens, "two latent frames, the first of them given"

@@ -109,13 +109,17 @@ def test_generate_tells_words_that_the_model_does_not_know(run: Run) -> None:
     assert told.stderr == "" and only_object(told.stdout)["unknown_words"] == [{"word": "mountain", "nearest": "snow"}]
 
 
-def test_generate_from_a_first_frame(run: Run, tmp_path: Path) -> None:
+def test_generate_from_a_first_frame_and_a_last_one(run: Run, tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("RGB", (90, 90), (200, 10, 10)).save(tmp_path / "frame.png")
-    done = run("generate", "it moves", "--first-frame", "frame.png", "--num-inference-steps", "1", "--out", "clip.mp4", "--json")
+    ends = ("--first-frame", "frame.png", "--last-frame", "frame.png")
+    done = run("generate", "it moves", *ends, "--num-inference-steps", "1", "--out", "clip.mp4", "--json")
     assert done.returncode == 0, done.stderr
-    assert only_object(done.stdout)["request"]["first_frame"].startswith("sha256:")
+    made = only_object(done.stdout)["request"]
+    assert made["first_frame"] == made["last_frame"] and made["first_frame"].startswith("sha256:")
+    gone = run("generate", "it moves", "--last-frame", "sha256:" + "0" * 64)
+    assert gone.returncode == 2 and "last_frame sha256:0000000000000… is not in the library" in gone.stderr
 
 
 def test_generate_from_references(run: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -270,7 +274,15 @@ def test_edits_on_files_keep_what_they_should(run: Run, tmp_path: Path) -> None:
     assert told["request"]["num_inference_steps"] == 4 and (tmp_path / "c.mp4").exists()
     joined = run("edit", "join", "a.mp4", "--other", "b.mp4", "--transition", "0", **pocket)
     assert joined.returncode == 0 and (tmp_path / "a-join.mp4").exists(), joined.stderr
+    shifted = run("edit", "shift-sound", "a.mp4", "--offset", "0.4", "--out", "late.mp4", **pocket)
+    assert shifted.returncode == 0, shifted.stderr
+    captions = run("export", "a.mp4", "--format", "srt")
+    assert captions.returncode == 0, captions.stderr
+    assert (tmp_path / "a-srt.srt").read_text().startswith("1\n00:00:00,000 --> 00:00:0") and "a red ball bounces" in (
+        tmp_path / "a-srt.srt"
+    ).read_text()
     for arguments, says in (
+        (("edit", "shift-sound", "b.mp4"), "offset cannot be measured"),
         (("edit", "retake", "nothing.mp4", "--start", "1"), "does not exist"),
         (("edit", "retake", "a.mp4", "--start", "9"), "the clip lasts"),
         (("edit", "region", "a.mp4"), "mask is missing"),

@@ -288,15 +288,20 @@ def _settings(studio: Studio, start: Values, spec: ModelSpec) -> dict[str, gr.co
         lock = gr.Checkbox(
             label="Keep seed", info="Off: a new seed for every clip.", value=False, elem_id="field-seed_lock", interactive=True
         )
-    frame = gr.HTML(
-        None,
-        html_template='<div class="first-frame"></div>',
-        js_on_load="window.studio.mount('firstFrame', element, trigger, props, watch)",
-        elem_id="field-first_frame",
-        apply_default_css=False,
-    )
+    with gr.Row(elem_id="ends"):
+        ends = {
+            name: gr.HTML(
+                None,
+                html_template=f'<div class="end-frame" data-name="{name}"></div>',
+                js_on_load="window.studio.mount('endFrame', element, trigger, props, watch)",
+                elem_id=f"field-{name}",
+                visible=visibility(name, spec),
+                apply_default_css=False,
+            )
+            for name in ("first_frame", "last_frame")
+        }
     return {
-        "model": model, "size": size, "duration": duration, "seed": seed, "seed_lock": lock, "first_frame": frame,
+        "model": model, "size": size, "duration": duration, "seed": seed, "seed_lock": lock, **ends,
         "references": _references(studio, spec),
     }  # fmt: skip
 

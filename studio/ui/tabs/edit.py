@@ -1,4 +1,4 @@
-"""The Edit tab: one clip on a time axis, drawn by ``assets/edit.js``, ``paint.js`` and ``upload.js`` from the API."""
+"""The Edit tab: one clip on a time axis, drawn by ``assets/edit.js``, ``edit-tools.js``, ``paint.js`` and ``upload.js``."""
 
 from __future__ import annotations
 

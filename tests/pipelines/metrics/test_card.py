@@ -9,13 +9,15 @@ import sys
 import numpy as np
 import pytest
 
-from pipelines.clip_io import Media, Sound
+from pipelines.clip_io import Media, Sound, read_media
 from pipelines.contract import GenerationRequest
 from pipelines.metrics.card import quality_card
 from pipelines.metrics.catalogue import BY_NAME, GROUPS, METRICS
 from pipelines.metrics.ceiling import save
+from pipelines.metrics.comparing import compared
+from pipelines.metrics.difference import difference
 from pipelines.metrics.loudness import clipped, silence, sound_metrics
-from pipelines.metrics.measuring import measured_file, which
+from pipelines.metrics.measuring import measured_file
 from pipelines.metrics.picture import picture_metrics, sharpness
 from pipelines.metrics.semantic import named, semantic_metrics
 from pipelines.registry import ModelCatalogue
@@ -163,10 +165,28 @@ def test_a_file_is_measured_and_compared(tmp_path):
         name: value for name, value in here.items() if name != "length.card_s"
     }
     assert told["better"]["temporal.dynamic_degree"] == "a" and told["better"]["sound.silence"] == "a"
+    three = [tmp_path / name for name in ("a.mp4", "b.mp4", "a.mp4")]
+    several = json.loads(subprocess.run([*command, "compare", *three, "--json"], capture_output=True, check=True).stdout)
+    assert list(several) == ["a", "b", "c", "better"]
+    assert several["better"]["temporal.dynamic_degree"] is None  # a and c are alike
+    map_to = tmp_path / "map.mp4"
+    subprocess.run([*command, "compare", *three[:2], "--map", map_to], capture_output=True, check=True)
+    seen = read_media(map_to).frames.astype(int)
+    one, two = (read_media(path).frames for path in three[:2])
+    assert abs(seen - difference(one, two)).mean() < 5 and seen[0].mean() < 2 < seen[5:].mean()
+    for arguments, says in ((three, "between two clips"), (three[:1], "compare two to 8")):
+        refused = subprocess.run([*command, "compare", *arguments, "--map", map_to], capture_output=True, text=True, check=False)
+        assert refused.returncode == 2 and says in refused.stderr
     refused = subprocess.run([*command, "measure", tmp_path / "none.mp4"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2 and "does not exist" in refused.stderr
 
 
 def test_which_is_better():
-    assert which(BY_NAME["sync.offset_ms"], -20, 200) == "a" and which(BY_NAME["sound.lufs"], -30, -17) == "b"
-    assert which(BY_NAME["picture.sharpness"], 5, 5.01) is None
+    def best(name: str, *values: float) -> int | None:
+        (row,) = compared([{name: value} for value in values])
+        assert row.name == name and row.values == values
+        return row.best
+
+    assert best("sync.offset_ms", -20, 200) == 0 and best("sound.lufs", -30, -17) == 1
+    assert best("picture.sharpness", 5, 5.01) is None and best("picture.sharpness", 5, 9, 5.01) == 1
+    assert best("sync.offset_ms", 90, -20, 200) == 1 and compared([{"sync.offset_ms": 1}, {}]) == []

@@ -114,12 +114,16 @@ class Stand:
             del arguments["height"], arguments["width"]
         if self.case.guider:
             pipeline.guider = pipeline.guider.new(guidance_scale=arguments.pop("guidance_scale"))
-        if request.first_frame:
-            with Image.open(self.media / f"{request.first_frame.removeprefix('sha256:')}.png") as image:
-                begun = cover(image, request.height, request.width)
-            arguments |= _begun(begun, request.num_frames) if self.case.kind == "vace" else {"image": begun}
+        ends = {0: request.first_frame, request.num_frames - 1: request.last_frame}
+        pictures = {frame: self._picture(each, request) for frame, each in ends.items() if each}
+        if pictures:
+            arguments |= _between(pictures, request.num_frames) if self.case.kind == "vace" else {"image": pictures[0]}
         torch.manual_seed(request.seed)  # diffusion forcing throws torch's own dice
         return pipeline(**arguments, generator=torch.Generator("cpu").manual_seed(request.seed), output_type="np")
+
+    def _picture(self, reference: str, request: GenerationRequest) -> Image.Image:
+        with Image.open(self.media / f"{reference.removeprefix('sha256:')}.png") as image:
+            return cover(image, request.height, request.width)
 
     def image(self) -> str:
         """The reference of a stored picture that has another shape than the clip."""
@@ -131,11 +135,11 @@ class Stand:
         return f"sha256:{name}"
 
 
-def _begun(first: Image.Image, count: int) -> dict[str, Any]:
-    """A clip with this first frame as VACE is given it: grey and a white mask where something is to come."""
-    rest = [Image.new("RGB", first.size, (128, 128, 128))] * (count - 1)
-    mask = [Image.new("L", first.size, 0), *[Image.new("L", first.size, 255)] * (count - 1)]
-    return {"video": [first, *rest], "mask": mask}
+def _between(pictures: dict[int, Image.Image], count: int) -> dict[str, Any]:
+    """A clip with these frames as VACE is given it: grey and a white mask where something is to come."""
+    size = next(iter(pictures.values())).size
+    video = [pictures.get(frame) or Image.new("RGB", size, (128, 128, 128)) for frame in range(count)]
+    return {"video": video, "mask": [Image.new("L", size, 0 if frame in pictures else 255) for frame in range(count)]}
 
 
 def stand_for(case: Case, folder: Path) -> Stand:

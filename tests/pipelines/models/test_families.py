@@ -88,6 +88,14 @@ def test_it_is_what_diffusers_makes_of_it(stand: Stand) -> None:
         assert np.array_equal(ours.sound.samples[0], theirs.audio[0]) and ours.sound.sample_rate > 0
 
 
+@pytest.mark.parametrize("with_first", [True, False])
+def test_vace_comes_to_a_last_frame(with_first: bool, tmp_path: Path) -> None:
+    stand = stand_for(next(case for case in CASES if case.kind == "vace" and case.image == with_first), tmp_path)
+    request = stand.request(last_frame=stand.image())
+    assert bool(request.first_frame) == with_first
+    assert np.array_equal(value(stand, request).frames, (stand.plain(request).frames[0] * 255).round().astype(np.uint8))
+
+
 def test_the_same_seed_is_the_same_clip(stand: Stand, tmp_path: Path) -> None:
     made = [run(stand.engine(), stand.request(seed=seed), tmp_path / f"{k}.mp4")[0] for k, seed in enumerate((1, 1, 2))]
     one, again, other = (read_media(clip.path).frames for clip in made)

@@ -95,5 +95,5 @@ def _clip(request: AnyRequest, path: Path, seconds: dict[str, float]) -> Clip:
         sample_rate=SAMPLE_RATE if request.modality != Modality.VIDEO else None,
         size_bytes=path.stat().st_size,
         stage_seconds=seconds,
-        measurements={"brightness": 0.2},
+        measurements={"brightness": 0.2, "picture.sharpness": float(request.seed or 0)},
     )

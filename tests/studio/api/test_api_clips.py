@@ -95,3 +95,13 @@ def test_restore_refuses_what_is_no_clip(client: httpx.Client, finished: Finishe
         refused = client.post("/api/v1/restore", files={"file": (name, content)})
         assert refused.status_code == 422, refused.text
         assert name in refused.json()["error"]["message"] and refused.json()["error"]["field"] == "file"
+
+
+def test_clips_are_compared(client: httpx.Client, finished: Finished) -> None:
+    made = [finished(seed=seed)["result"]["id"] for seed in (1, 9, 3)]
+    told = client.get("/api/v1/compare", params={"clip": made})
+    assert told.json() == {
+        "clips": made, "metrics": [{"name": "picture.sharpness", "values": [1.0, 9.0, 3.0], "best": made[1]}]
+    }  # fmt: skip
+    assert client.get("/api/v1/compare", params={"clip": made[:1]}).status_code == 422
+    assert client.get("/api/v1/compare", params={"clip": [made[0], "0" * 32]}).status_code == 404

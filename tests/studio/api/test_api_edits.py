@@ -75,5 +75,5 @@ def test_a_source_that_is_not_there_or_not_ones_own(client: httpx.Client, source
         answer = client.post("/api/v1/edits", json={"source": reference, "edit": {"kind": "mute"}})
         assert answer.status_code == 422 and answer.json()["error"]["field"] == "source"
     body = {**source["request"], "kind": "edit", "source": "clip:" + "0" * 32, "edit": {"kind": "mute"}}
-    del body["first_frame"], body["references"]
+    del body["first_frame"], body["last_frame"], body["references"]
     assert client.post("/api/v1/jobs", json=body).json()["error"]["field"] == "source"

@@ -1,4 +1,4 @@
-"""A first frame to clean latents."""
+"""The pictures that a clip begins and ends with to clean latents."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pipelines.contract import Event, Progress
 from pipelines.graph import Context, Node
 
 
-class EncodeFrame(Node):
-    """The image behind ``reference`` as the clip's first latent frame."""
+class EncodeEnds(Node):
+    """The images behind ``first`` and ``last``, whichever are given, as the clip's first and last latent frames."""
 
     model: str
     weights: str
-    reference: str
+    first: str | None
+    last: str | None
     height: int
     width: int
     num_frames: int
@@ -22,14 +23,15 @@ class EncodeFrame(Node):
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
         """Returns a ``Given``."""
-        from pipelines.conditioning import Given, encode_first_frame
+        from pipelines.conditioning import Given, encode_ends
         from pipelines.models.ltx2.latents import Canvas
         from pipelines.showing import picture_of
 
         yield Progress("encode", 0, 1)
         model = context.model(self.model)
         canvas = Canvas.of(model, height=self.height, width=self.width, num_frames=self.num_frames, frame_rate=self.frame_rate)
-        image = picture_of(context.media_path(self.reference), "first_frame")
-        given = Given(video=encode_first_frame(model, image, canvas))
+        ends = {"first_frame": self.first, "last_frame": self.last}
+        first, last = (picture_of(context.media_path(each), name) if each else None for name, each in ends.items())
+        given = Given(video=encode_ends(model, canvas, first, last))
         yield Progress("encode", 1, 1)
         return given

@@ -1,0 +1,46 @@
+"""A film of what differs between two clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.clip_io import read_media, write_film
+from pipelines.contract import InvalidRequest
+
+GAIN = 3
+"""How much brighter than it is a difference is shown: small ones are those worth a map."""
+
+
+def difference(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """``GAIN`` times the difference of two clips ``[F, H, W, 3]`` uint8, over the frames that both have."""
+    count = min(len(one), len(two))
+    apart = np.abs(one[:count].astype(np.int16) - two[:count])
+    return np.minimum(GAIN * apart, 255).astype(np.uint8)
+
+
+def write_difference(files: Sequence[Path], out: Path) -> None:
+    """An MP4 of what differs between two clips' pictures. Raises ``InvalidRequest`` where there is no such thing."""
+    if len(files) != 2:
+        raise InvalidRequest(f"map shows what differs between two clips, and {len(files)} are given.", field="map")
+    if out.suffix.lower() != ".mp4" or not out.absolute().parent.is_dir():
+        raise InvalidRequest(f"map is {str(out)[:200]}; name an MP4 in a folder that exists.", field="map")
+    if any(out.exists() and file.exists() and out.samefile(file) for file in files):
+        raise InvalidRequest("map is one of the clips; name another file.", field="map")
+    one, two = (_film(file) for file in files)
+    if one[0].shape[1:] != two[0].shape[1:]:
+        sizes = " and ".join(f"{frames.shape[2]}x{frames.shape[1]}" for frames, _ in (one, two))
+        raise InvalidRequest(f"map needs two clips of one size; these are {sizes}.", field="map")
+    write_film(out, difference(one[0], two[0]), one[1])
+
+
+def _film(file: Path) -> tuple[np.ndarray, float]:
+    """Frames, and how many a second."""
+    if not file.is_file():
+        raise InvalidRequest(f"file {str(file)[:200]} does not exist; check the path.", field="file")
+    media = read_media(file)
+    if media.frames is None or media.frame_rate is None:
+        raise InvalidRequest(f"map needs pictures, and {file.name} has none.", field="map")
+    return media.frames, media.frame_rate
