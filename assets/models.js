@@ -146,8 +146,10 @@
   }
 
   function progress(model, told, [doing, asking, stopped]) {
-    const share = told.total_bytes ? (100 * told.done_bytes) / told.total_bytes : 0;
-    const text = told.total_bytes ? `${size(told.done_bytes)} of ${size(told.total_bytes)}` : asking;
+    const isChecking = (told.checked_bytes ?? null) !== null; // fetched whole, and now read against what was published
+    const done = isChecking ? told.checked_bytes : told.done_bytes;
+    const share = told.total_bytes ? Math.min(100, (100 * done) / told.total_bytes) : 0;
+    const text = told.total_bytes ? `${isChecking ? "Checked " : ""}${size(done)} of ${size(told.total_bytes)}` : asking;
     const bar = h(
       "div",
       {
@@ -197,13 +199,22 @@
     );
   }
 
+  /* What installing would fetch, and whether the disk has room for it. */
+  function room(model, state) {
+    const left = model.download_bytes - state.on_disk_bytes, free = state.disk_free_bytes;
+    if (free === null) return null; // guests install nothing
+    const isTight = model.download_bytes > 0 && left > free;
+    const text = `Its files are fetched when you install it; the disk has ${size(free)} free${isTight ? `, which is too little for ${size(left)}` : ""}.`;
+    return h("p", { class: isTight ? "model-verdict bad" : "hint" }, text);
+  }
+
   function card(model) {
     const state = states[model.id];
     const badge = state ? h("span", { class: "model-state", "data-state": state.state }, STATES[state.state]) : null;
     const first = chosen?.model === model.id ? h("span", { class: "model-default" }, "Default") : null;
     const check = checks[model.id]?.state === "running" ? progress(model, checks[model.id], ["Verifying", "Looking at its files …", stopVerifying]) : null;
     const fits = state ? h("p", { class: "model-fits", "data-fits": String(state.fits) }, h("b", {}, `${FITS[state.fits]}. `), state.memory) : null;
-    const fetched = state && state.state !== "here" && !model.is_local ? h("p", { class: "hint" }, "Its files are fetched when you install it.") : null;
+    const fetched = state && state.state !== "here" && !model.is_local ? room(model, state) : null;
     return h(
       "article",
       { class: "model", "data-model": model.id, "aria-labelledby": `model-${model.id}` },

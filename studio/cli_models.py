@@ -168,7 +168,9 @@ def _followed(look: Callable[[], dict[str, Any]], quiet: bool) -> dict[str, Any]
     told, pause_s = False, 0.05
     while (found := look())["state"] == "running":
         if not quiet and found["total_bytes"]:
-            typer.echo(f"\r{_gb(found['done_bytes'])} of {_gb(found['total_bytes'])}   ", nl=False, err=True)
+            checked = found.get("checked_bytes")
+            doing, done = ("", found["done_bytes"]) if checked is None else ("checked ", checked)
+            typer.echo(f"\r{doing}{_gb(done)} of {_gb(found['total_bytes'])}   ", nl=False, err=True)
             told = True
         time.sleep(pause_s)
         pause_s = min(0.5, 2 * pause_s)

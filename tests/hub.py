@@ -18,12 +18,16 @@ COMMIT = "b" * 40
 
 @dataclass
 class Hub:
-    """One repository, ``source``, whose files are those of ``folder`` and ``extra``; ``pause_s`` is slept before each 64 KiB."""
+    """One repository, ``source``, whose files are those of ``folder`` and ``extra``; ``pause_s`` is slept before each 64 KiB.
+
+    The file ``damaged`` loses its last byte to another on the way.
+    """
 
     source: str
     folder: Path
     extra: dict[str, bytes] = field(default_factory=dict)
     pause_s: float = 0.0
+    damaged: str = ""
     url: str = ""
     served_bytes: int = 0
 
@@ -91,6 +95,8 @@ class _Answerer(BaseHTTPRequestHandler):
         headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         if begin:
             headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        if name == self.server.hub.damaged:
+            content = content[:-1] + bytes([content[-1] ^ 1])
         self._send(content[begin:], 206 if begin else 200, headers)
 
     def _send(self, content: bytes, status: int, headers: dict[str, str]) -> None:

@@ -1,18 +1,20 @@
 """Fetches a model of the hub, as a process of its own: killed, it goes on where it was once it is started again.
 
 ``python -m pipelines.models.fetch HUB/ID PATTERN ...`` fetches the files of these patterns. It says what happens in lines of
-JSON on its standard output: ``total`` bytes, then ``done``, or a ``fault`` in one sentence.
+JSON on its standard output: ``total`` bytes, bytes ``checked`` once all are here, then ``done``, or a ``fault`` in one sentence.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
-from pipelines.models.installed import UNFINISHED_FILE, cache_of
+from pipelines.models.installed import UNFINISHED_FILE, blocks, cache_of, named_by_hash
 
 
 class _NotFetched(Exception):
@@ -27,6 +29,12 @@ def on_disk_bytes(source: str) -> int:
         return 0
 
 
+def free_bytes(source: str) -> int:
+    """Room on the disk that the files of a hub id would come to."""
+    home = cache_of(source)
+    return shutil.disk_usage(next(folder for folder in (home, *home.parents) if folder.exists())).free
+
+
 def _fetch(source: str, patterns: list[str]) -> None:
     """Raises ``_NotFetched``, or ``OSError`` of the disk."""
     from huggingface_hub import snapshot_download
@@ -36,19 +44,37 @@ def _fetch(source: str, patterns: list[str]) -> None:
     total = sum(file.file_size or 0 for file in files)
     coming = sum(file.file_size or 0 for file in files if file.will_download)
     left = max(0, coming - sum(file.stat().st_size for file in home.glob("blobs/*.incomplete")))
-    home.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(home).free
+    free = free_bytes(source)
     if left > free:
         raise _NotFetched(f"disk has {free / 1e9:.3g} GB free, and {left / 1e9:.3g} GB are to be fetched: free some space.")
+    home.mkdir(parents=True, exist_ok=True)
     (home / UNFINISHED_FILE).write_text(json.dumps([file.filename for file in files]), encoding="utf-8")
     _say("total", total)
     try:
-        snapshot_download(source, allow_patterns=patterns)
+        folder = Path(snapshot_download(source, allow_patterns=patterns))
     except OSError as error:
         if error.errno is not None:
             raise
         raise _NotFetched("the hub stopped answering: install again, it goes on where it was.") from None
+    _check(folder)
     (home / UNFINISHED_FILE).unlink()
+
+
+def _check(folder: Path) -> None:
+    """Compare large files with the sha256 that the hub names them by; a damaged one goes, so that it is fetched anew."""
+    files, checked = named_by_hash(folder), 0
+    _say("checked", checked)
+    for file in files:
+        hashed = hashlib.sha256()
+        for block in blocks(file):
+            hashed.update(block)
+            checked += len(block)
+            _say("checked", checked)
+        held = file.resolve()
+        if hashed.hexdigest() != held.name:
+            file.unlink()
+            held.unlink()
+            raise _NotFetched(f"{file.relative_to(folder)} came damaged (its sha256 differs) and was thrown away: install again.")
 
 
 def _listed(source: str, patterns: list[str]) -> list[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def verifying(spec: ModelSpec) -> Generator[tuple[int, int], None, Verified]:
         raise ModelNotFound(f"model {spec.id} is not on this machine: fetch it with `hf download {spec.source}`.", field="model")
     if found.missing:
         raise ModelNotFound(f"model {spec.id} lacks {found.missing[0]}: fetch it again.", field="model")
-    blobs = [file for file in sorted(found.folder.rglob("*")) if file.is_symlink() and _SHA256.fullmatch(file.resolve().name)]
+    blobs = named_by_hash(found.folder)
     compared = {found.folder / name for name in spec.sha256}
     sizes = {file: _read_bytes(file, file in compared) for file in (*compared, *blobs)}
     done, total = 0, sum(sizes.values())
@@ -75,11 +75,10 @@ def verifying(spec: ModelSpec) -> Generator[tuple[int, int], None, Verified]:
         yield done, total
     for file in blobs:
         hashed = hashlib.sha256()
-        with file.open("rb") as stream:
-            while block := stream.read(_AT_ONCE):
-                hashed.update(block)
-                done += len(block)
-                yield done, total
+        for block in blocks(file):
+            hashed.update(block)
+            done += len(block)
+            yield done, total
         if hashed.hexdigest() != file.resolve().name:
             raise ModelNotFound(
                 f"model {spec.id}: {file.relative_to(found.folder)} is damaged (its sha256 differs): fetch it again.",
@@ -89,6 +88,18 @@ def verifying(spec: ModelSpec) -> Generator[tuple[int, int], None, Verified]:
     compared |= set(blobs)
     every = sum(file.is_file() for file in found.folder.rglob("*")) + bool(spec.transformer)
     return Verified(len(compared) - sampled, sampled, every - len(compared))
+
+
+def named_by_hash(folder: Path) -> list[Path]:
+    """The files in a snapshot of the hub's cache that lie there under their own sha256: the large ones."""
+    return [file for file in sorted(folder.rglob("*")) if file.is_symlink() and _SHA256.fullmatch(file.resolve().name)]
+
+
+def blocks(file: Path) -> Iterator[bytes]:
+    """What is in a file, a piece at a time."""
+    with file.open("rb") as stream:
+        while block := stream.read(_AT_ONCE):
+            yield block
 
 
 def _read_bytes(file: Path, by_manifest: bool) -> int:

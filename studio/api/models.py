@@ -96,10 +96,11 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
 
     @api.get("/models/{model}/state")
     def state(request: Request, model: str) -> ModelState:
-        """What of a model is on this machine, and whether a clip with its own settings fits; guests are told no folder."""
+        """What of a model is on this machine, and whether a clip of its own settings fits; guests are told no folder, no disk."""
         studio = studio_of()
         found = studio.models.state(model)
-        return found if _is_owner(studio, request) else found.model_copy(update={"folder": None, "may_verify": False})
+        withheld = {"folder": None, "disk_free_bytes": None, "may_verify": False}
+        return found if _is_owner(studio, request) else found.model_copy(update=withheld)
 
     @api.get("/models/default")
     def default() -> DefaultModel:

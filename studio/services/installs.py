@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.contract import Conflict, InvalidRequest
-from pipelines.models.fetch import on_disk_bytes
+from pipelines.models.fetch import free_bytes, on_disk_bytes
 from pipelines.registry import ModelCatalogue
 from studio.services.records import ActionState, Record
 
@@ -24,6 +24,8 @@ class Install(Record):
     """On the disk so far."""
     total_bytes: int | None
     """As the hub tells it; ``None`` before it has."""
+    checked_bytes: int | None
+    """Once all is fetched: how much of it was compared with its published sha256."""
     fault: str | None
     """Why it failed, in one sentence."""
 
@@ -34,6 +36,7 @@ class _Fetch:
     def __init__(self, source: str, patterns: Sequence[str]) -> None:
         self.source = source
         self.total: int | None = None
+        self.checked: int | None = None
         self.fault: str | None = None
         self.state = ActionState.RUNNING
         path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
@@ -58,7 +61,8 @@ class _Fetch:
         with self._process.stdout as lines:
             for line in lines:
                 told = json.loads(line)
-                self.total, self.fault, done = told.get("total", self.total), told.get("fault"), "done" in told
+                self.total, self.checked = told.get("total", self.total), told.get("checked", self.checked)
+                self.fault, done = told.get("fault"), "done" in told
         status = self._process.wait()
         if self.state is not ActionState.RUNNING:
             return
@@ -84,8 +88,10 @@ class InstallService:
         if spec.is_local:
             raise Conflict(f"model {spec.id} is a folder on this machine already: there is nothing to install.", field="model")
         if not accepts_licence:
+            size = f"{spec.download_bytes / 1e9:.3g} GB" if spec.download_bytes else "a size that is not known"
             raise InvalidRequest(
-                f"accept_licence is false; {spec.title} may be installed by those who accept the {spec.licence}.",
+                f"accept_licence is false; {spec.title} ({size}; the disk has {free_bytes(spec.source) / 1e9:.3g} GB free) may "
+                f"be installed by those who accept the {spec.licence}.",
                 field="accept_licence",
             )
         with self._lock:
@@ -119,5 +125,6 @@ class InstallService:
             state=fetch.state,
             done_bytes=done if fetch.total is None else min(done, fetch.total),
             total_bytes=fetch.total,
+            checked_bytes=fetch.checked,
             fault=fetch.fault,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipelines.contract import Conflict, GenerationRequest, ModelNotFound, Quantization
+from pipelines.models.fetch import free_bytes
 from pipelines.models.installed import Installed, installed
 from pipelines.optimize.plan import Offload
 from pipelines.registry import ModelCatalogue, ModelSpec
@@ -45,6 +46,8 @@ class ModelState(Record):
     """How the automatic plan would hold its large weights; ``None`` where that is chosen only when they are loaded."""
     offload: Offload | None
     """Which of them would come only while they are used; ``None`` as above."""
+    disk_free_bytes: int | None
+    """Where its files would be fetched to; ``None`` for a folder of its owner's, and for guests."""
     is_removable: bool
     """Whether the studio may delete its files: those that it can fetch again."""
     memory: str
@@ -86,6 +89,7 @@ class ModelService:
             fits=None if told is None else told.fits,
             quantization=_held(spec, told),
             offload=None if told is None else told.offload,
+            disk_free_bytes=None if spec.is_local else free_bytes(spec.source),
             is_removable=not (spec.is_local or spec.transformer) and found.folder is not None,
             memory=_unknown(spec) if told is None else _memory(spec, told),
         )

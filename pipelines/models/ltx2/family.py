@@ -56,6 +56,8 @@ def _releases() -> tuple[ModelSpec, ...]:
             defaults=_SETTINGS,
             min_frames=9,
             dtype="bfloat16",
+            download_bytes=90_000_000_000,
+            memory_bytes=68_000_000_000,
             call=_DFR,
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,10 +47,12 @@ def state(home: Path, url: str) -> dict[str, object]:
 def test_a_model_is_installed_and_only_what_it_needs_is_fetched(tmp_path: Path, hub: Hub) -> None:
     refused = models(tmp_path, hub.url, "install", "ltx-2")
     assert refused.returncode == 2 and "LTX-2 Community License" in refused.stderr and hub.served_bytes == 0
+    assert re.search(r"LTX-2 \(\d+ GB; the disk has [\d.e+]+ GB free\)", refused.stderr)
     done = models(tmp_path, hub.url, "install", "ltx-2", "--accept-licence", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["state"] == "done" and told["done_bytes"] == told["total_bytes"]
+    assert told["checked_bytes"] == sum(file.stat().st_size for file in POCKET_FOLDER.rglob("*.safetensors"))
     assert state(tmp_path, hub.url)["state"] == "here"
     assert not list((tmp_path / "hub").rglob("other-format*"))
     assert models(tmp_path, hub.url, "verify", "ltx-2").returncode == 0
@@ -76,6 +79,17 @@ def test_a_killed_installation_is_partly_here_and_goes_on(tmp_path: Path, hub: H
     assert models(tmp_path, hub.url, "install", "ltx-2", "--accept-licence").returncode == 0
     assert state(tmp_path, hub.url)["state"] == "here"
     assert hub.served_bytes - fetched < 0.95 * SIZE, "it began anew"
+
+
+def test_a_file_that_came_damaged_is_told_and_fetched_again(tmp_path: Path, hub: Hub) -> None:
+    hub.damaged = "vae/diffusion_pytorch_model.safetensors"
+    refused = models(tmp_path, hub.url, "install", "ltx-2", "--accept-licence")
+    assert refused.returncode == 1 and f"{hub.damaged} came damaged" in refused.stderr
+    assert state(tmp_path, hub.url)["state"] == "partly here"
+    fetched, hub.damaged = hub.served_bytes, ""
+    assert models(tmp_path, hub.url, "install", "ltx-2", "--accept-licence").returncode == 0
+    assert hub.served_bytes - fetched < SIZE // 2, "what came whole is not fetched again"
+    assert state(tmp_path, hub.url)["state"] == "here" and models(tmp_path, hub.url, "verify", "ltx-2").returncode == 0
 
 
 def test_too_little_room_is_told_before_anything_is_fetched(tmp_path: Path, hub: Hub) -> None:
