@@ -94,9 +94,42 @@
     return press;
   }
 
-  /* Loudness over time, with the moments at which something begins to sound, and where they would be without the offset. */
+  const LANE = 34; // above the waveform: what is seen
+
+  /* What is seen, above the waveform: things that touch, beats, and how far a mouth is open. */
+  function drawSeen(ink, seen, x, colour, width) {
+    ink.fillStyle = colour;
+    if (seen.mouth) {
+      ink.globalAlpha = 0.35;
+      ink.beginPath();
+      ink.moveTo(0, LANE);
+      seen.mouth.forEach((open, frame) => ink.lineTo((width * (frame + 0.5)) / seen.mouth.length, LANE - 2 - (LANE - 6) * Math.min(1, open)));
+      ink.lineTo(width, LANE);
+      ink.fill();
+      ink.globalAlpha = 1;
+    }
+    for (const s of seen.impacts_s) {
+      ink.beginPath();
+      for (const [dx, y] of [[-7, 14], [7, 14], [0, 30]]) ink.lineTo(x(s) + dx, y);
+      ink.fill();
+    }
+    for (const s of seen.beats_s) {
+      ink.beginPath();
+      ink.arc(x(s), 6, 4, 0, 2 * Math.PI);
+      ink.fill();
+    }
+  }
+
+  function seenInWords({ impacts_s, beats_s, mouth }) {
+    const kinds = [impacts_s.length && "triangles: things touch", beats_s.length && "dots: beats", mouth && "hill: the mouth opens"].filter(Boolean);
+    return kinds.length ? ` Above, as it is seen: ${kinds.join(", ")}.` : "";
+  }
+
+  /* Loudness over time, with the moments at which something begins to sound, where they would be without the offset, and what is seen. */
   function waveform(clip) {
-    const canvas = h("canvas", { class: "card-wave", width: "520", height: "96", role: "img", "aria-label": "Waveform with onsets" });
+    const tall = clip.moments ? 96 + LANE : 96, top = tall - 96;
+    const canvas = h("canvas", { class: "card-wave", width: "520", height: String(tall), role: "img", "aria-label": "Waveform with onsets" });
+    canvas.style.height = `${tall / 2}px`;
     const offset = clip.measurements["sync.offset_ms"] ?? 0,
       moved = (together(clip) ?? [])[0] === "bad";
     const legend = h("figcaption", {}, moved ? "Lines: onsets. Dashed: where the picture puts them." : "Lines: something begins to sound.");
@@ -108,25 +141,30 @@
       ink.fillStyle = style.getPropertyValue("--sound");
       const most = Math.max(0.05, ...wave.peaks);
       wave.peaks.forEach((peak, at) => {
-        const tall = Math.max(2, (peak / most) * 76);
-        ink.fillRect(at * 4, 48 - tall / 2, 2.6, tall);
+        const high = Math.max(2, (peak / most) * 76);
+        ink.fillRect(at * 4, top + 48 - high / 2, 2.6, high);
       });
       const heard = await api(`/clips/${clip.id}/onsets`); // takes longer: the loudness is shown meanwhile
       ink.fillStyle = style.getPropertyValue("--text");
-      for (const s of heard.onsets_s) ink.fillRect(x(s) - 1, 0, 2, 96);
+      for (const s of heard.onsets_s) ink.fillRect(x(s) - 1, top, 2, 96);
       if (moved) {
         ink.strokeStyle = style.getPropertyValue("--accent");
         ink.lineWidth = 3;
         ink.setLineDash([7, 5]);
         for (const s of heard.onsets_s) {
           ink.beginPath();
-          ink.moveTo(x(s - offset / 1000), 0);
-          ink.lineTo(x(s - offset / 1000), 96);
+          ink.moveTo(x(s - offset / 1000), top);
+          ink.lineTo(x(s - offset / 1000), tall);
           ink.stroke();
         }
       }
       if (!heard.onsets_s.length) legend.textContent = "Nothing in it begins to sound suddenly.";
       canvas.setAttribute("aria-label", `Waveform; ${heard.onsets_s.length} onsets${moved ? ", and where the picture puts them" : ""}`);
+      const seen = clip.moments;
+      if (!seen) return; // measured before they were kept
+      drawSeen(ink, seen, x, style.getPropertyValue("--accent"), canvas.width);
+      legend.textContent += seenInWords(seen);
+      canvas.dataset.seen = String(seen.impacts_s.length + seen.beats_s.length);
     });
     return h("figure", { class: "card-sound" }, canvas, legend);
   }

@@ -63,7 +63,7 @@ def measure(clips: list[tuple[Scene, WorldClip]], *, with_words: bool) -> dict[s
         shift = SHIFTS[index % len(SHIFTS)]
         for waveform, is_own in ((later(clip.waveform, shift), True), (clips[same[index % len(same)]][1].waveform, False)):
             started = time.process_time()
-            found = quality_card(Media(clip.frames, Sound(waveform[None], SAMPLE_RATE), RATE), request, spec)
+            found = quality_card(Media(clip.frames, Sound(waveform[None], SAMPLE_RATE), RATE), request, spec).measurements
             seconds.append(time.process_time() - started)
             is_sure = found.get("sync.confidence", 0.0) >= CONFIDENT
             if not is_own:

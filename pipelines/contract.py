@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from pipelines.edits import IMAGE_REFERENCE, SOURCE_REFERENCE, Edit, Source
 from pipelines.faults import told
+from pipelines.moments import Moments
 
 MAX_PROMPT_CHARACTERS = 4000
 MAX_SEED = 2**32 - 1
@@ -445,6 +446,8 @@ class Clip(BaseModel):
     size_bytes: int
     stage_seconds: dict[str, float]
     measurements: dict[str, float]
+    moments: Moments | None = None
+    """``null`` for a clip without picture or sound, and for one that was measured before they were kept."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -58,6 +58,9 @@ from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue, ModelSpec
 from pipelines.stages import called, in_one_stage, in_two_stages, shape_in
 from pipelines.version import code_version as code_version
+
+if TYPE_CHECKING:
+    from pipelines.metrics.card import Card
 
 _log = logging.getLogger(__name__)
 
@@ -414,10 +417,10 @@ class Engine:
         self._keys = frozenset(keys.values())
         ahead_s = self._ahead_s.pop(keys.get("denoise", ""), None)
         seconds: dict[str, float] = {} if ahead_s is None else {"denoise": ahead_s}
-        measurements = yield from _recorded(execute(graph, "mux", self, self.cache), seconds)
-        for name, value in measurements.items():
+        card = yield from _recorded(execute(graph, "mux", self, self.cache), seconds)
+        for name, value in card.measurements.items():
             yield Metric(name, value)
-        yield Done(_clip(request, path, maker, seconds, measurements))
+        yield Done(_clip(request, path, maker, seconds, card))
 
     def _upscaler(self, request: GenerationRequest) -> Weights | None:
         """The upscaler that the request needs, checked before any work begins. Raises ``ModelNotFound``."""
@@ -448,7 +451,7 @@ class _Maker:
     sample_rate: int
 
 
-def _clip(request: AnyRequest, path: Path, maker: _Maker, seconds: dict[str, float], measured: dict[str, float]) -> Clip:
+def _clip(request: AnyRequest, path: Path, maker: _Maker, seconds: dict[str, float], card: Card) -> Clip:
     assert request.height and request.width and request.num_frames and request.frame_rate
     factor = request.upscale or 1
     has_audio = request.modality != Modality.VIDEO
@@ -467,7 +470,8 @@ def _clip(request: AnyRequest, path: Path, maker: _Maker, seconds: dict[str, flo
         sample_rate=maker.sample_rate if has_audio else None,
         size_bytes=path.stat().st_size,
         stage_seconds=seconds,
-        measurements=measured,
+        measurements=card.measurements,
+        moments=card.moments,
     )
 
 

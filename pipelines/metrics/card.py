@@ -21,6 +21,7 @@ from pipelines.metrics.seams import seam_metrics
 from pipelines.metrics.semantic import named, semantic_metrics
 from pipelines.metrics.sync import contacts, envelope, motion_peaks, onsets
 from pipelines.metrics.temporal import Change, changes, drift, dynamic_degree, of_changes
+from pipelines.moments import Moments
 from pipelines.registry import ModelSpec
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ _LEAST_GUESSED = 4  # contacts guessed from motion alone: of fewer, half of thos
 _MONO_RATE = 16_000
 _VOICE, _SURE = " voice", 0.5
 """How classes of voices end, and from which share of certainty on one is heard."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """Measurements by name, and the moments of a clip with picture and sound."""
+
+    measurements: dict[str, float]
+    moments: Moments | None
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,8 @@ def quality_card(
     spec: ModelSpec | None,
     judge: TextImageModel | None = None,
     imagined: Span | None = None,
-) -> dict[str, float]:
-    """Measurements by name; what the clip lacks is absent, not zero.
+) -> Card:
+    """Everything that can be measured; what the clip lacks is absent, not zero.
 
     ``request`` and ``spec`` say what was asked and in which words; without them, or with a model that takes any words, the
     readers say nothing about meaning. ``judge`` compares pictures with any words. ``imagined`` are the frames that an edit made
@@ -79,15 +88,16 @@ def quality_card(
         found["length.sound_s"] = sound.samples.shape[1] / sound.sample_rate
         found |= sound_metrics(sound)
     mono = None if sound is None else _mono(sound)
-    witness = None
-    if frames is not None and rate and request is not None and spec is not None and spec.vocabulary is not None:
-        witness = _witness(frames, mono, rate)
+    witness = _witness_of(frames, mono, rate, spec if request is not None else None)
+    if witness is not None and request is not None and spec is not None and spec.vocabulary is not None:
         found |= semantic_metrics(named(request.prompt, spec.vocabulary), witness.sure)
+    moments = None
     if frames is not None and mono is not None and rate and pairs:
         found["length.difference_ms"] = 1000 * abs(found["length.picture_s"] - found["length.sound_s"])
-        found |= _together(_kinds(frames, mono, pairs, rate, witness))
+        moments = _moments(frames, mono, pairs, rate, witness)
+        found |= _together(_kinds(moments, mono, len(frames), rate))
     found["length.card_s"] = time.perf_counter() - started
-    return {name: round(value, 4) for name, value in found.items()}
+    return Card({name: round(value, 4) for name, value in found.items()}, moments)
 
 
 def _agreement(judge: TextImageModel, frames_FHWC: np.ndarray, prompt: str, frame_rate: float) -> dict[str, float]:
@@ -123,6 +133,15 @@ def _over_time(frames_FHWC: np.ndarray, pairs: list[Change], frame_rate: float) 
     }
 
 
+def _witness_of(
+    frames_FHWC: np.ndarray | None, mono_N: np.ndarray | None, frame_rate: float | None, spec: ModelSpec | None
+) -> Witness | None:
+    """Of clips of models that know certain words, which the readers know too."""
+    if frames_FHWC is None or not frame_rate or spec is None or spec.vocabulary is None:
+        return None
+    return _witness(frames_FHWC, mono_N, frame_rate)
+
+
 def _witness(frames_FHWC: np.ndarray, mono_N: np.ndarray | None, frame_rate: float) -> Witness:
     """What the released readers say; they are loaded once in a process, and torch with them."""
     import torch
@@ -146,19 +165,31 @@ def _shares(shares_N: object, classes: tuple[str, ...]) -> dict[str, float]:
     return dict(zip(classes, map(float, shares_N), strict=True))  # type: ignore[call-overload]
 
 
-def _kinds(
+def _moments(
     frames_FHWC: np.ndarray, mono_N: np.ndarray, pairs: list[Change], frame_rate: float, witness: Witness | None
-) -> dict[str, Offset]:
+) -> Moments:
+    return Moments(
+        impacts_s=_rounded(_touching(pairs, frame_rate, witness)),
+        beats_s=_rounded(motion_peaks(frames_FHWC, frame_rate)),
+        heard_s=_rounded(onsets(mono_N, _MONO_RATE)),
+        mouth=_rounded(witness.mouth_F) if witness is not None and witness.speaks else None,
+    )
+
+
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(value), 4) for value in values)
+
+
+def _kinds(moments: Moments, mono_N: np.ndarray, num_frames: int, frame_rate: float) -> dict[str, Offset]:
     """The offset of each kind of event that the clip has."""
-    duration_s = len(frames_FHWC) / frame_rate
-    heard = onsets(mono_N, _MONO_RATE)
+    duration_s, heard_s = num_frames / frame_rate, np.array(moments.heard_s)
     found = {
-        "impact": of_events(_touching(pairs, frame_rate, witness), heard, duration_s, frame_rate),
-        "beat": of_events(motion_peaks(frames_FHWC, frame_rate), heard, duration_s, frame_rate),
+        "impact": of_events(np.array(moments.impacts_s), heard_s, duration_s, frame_rate),
+        "beat": of_events(np.array(moments.beats_s), heard_s, duration_s, frame_rate),
     }
-    if witness is not None and witness.speaks:
-        loudness = envelope(mono_N, _MONO_RATE, frame_rate, len(frames_FHWC))
-        found["lip"] = of_curves(witness.mouth_F, loudness, frame_rate)
+    if moments.mouth is not None:
+        loudness = envelope(mono_N, _MONO_RATE, frame_rate, num_frames)
+        found["lip"] = of_curves(np.array(moments.mouth), loudness, frame_rate)
     return {kind: offset for kind, offset in found.items() if offset is not None}
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.clip_io import read_media, read_request
-from pipelines.contract import ImportRequest, InvalidRequest, StudioError
-from pipelines.metrics.card import quality_card
+from pipelines.contract import AnyRequest, ImportRequest, InvalidRequest, StudioError
+from pipelines.metrics.card import Card, quality_card
 from pipelines.metrics.catalogue import BY_NAME, GROUPS, METRICS, Metric
 from pipelines.metrics.comparing import LETTERS, compared
 from pipelines.metrics.difference import write_difference
@@ -44,9 +44,12 @@ def measure(
     as_json: AsJson = False,
 ) -> None:
     """Measure one clip."""
-    measured = _measured([file], text_image_model, as_json)[0]
+    (card,) = _measured([file], text_image_model, as_json)
+    measured = card.measurements
     if as_json:
-        typer.echo(json.dumps({"file": str(file), "measurements": measured, "verdicts": _verdicts(measured)}, ensure_ascii=False))
+        moments = None if card.moments is None else card.moments.model_dump(mode="json")
+        told = {"file": str(file), "measurements": measured, "verdicts": _verdicts(measured), "moments": moments}
+        typer.echo(json.dumps(told, ensure_ascii=False))
         return
     for group, title in GROUPS.items():
         rows = [metric for metric in METRICS if metric.group == group and metric.name in measured]
@@ -71,7 +74,7 @@ def compare(
             raise InvalidRequest(f"clips are {len(files)}; compare two to {len(LETTERS)}.", field="clips")
         if map_to is not None:
             write_difference(files, map_to)
-    cards = _measured(files, text_image_model, as_json)
+    cards = [card.measurements for card in _measured(files, text_image_model, as_json)]
     rows = compared(cards)
     if as_json:
         better = {row.name: None if row.best is None else letters[row.best] for row in rows}
@@ -85,24 +88,29 @@ def compare(
         typer.echo(f"What differs is in {map_to}.")
 
 
-def measured_file(path: Path, judge: TextImageModel | None = None) -> dict[str, float]:
+def measured_file(path: Path, judge: TextImageModel | None = None) -> Card:
     """The card of any media file; what was asked is read from it where a studio wrote it. Raises ``InvalidRequest``."""
     if not path.is_file():
         raise InvalidRequest(f"file {str(path)[:200]} does not exist; check the path.", field="file")
     media = read_media(path)
     if media.frames is None and media.sound is None:
         raise InvalidRequest(f"{path.name} holds neither picture nor sound: choose another file.", field="file")
+    request = _asked_of(path)
+    return quality_card(media, request, _known(request), None if request is None else judge)
+
+
+def _asked_of(path: Path) -> AnyRequest | None:
+    """What a clip was made for; ``None`` for a film from elsewhere, of which nobody asked anything."""
     try:
         request, _ = read_request(path)
-    except InvalidRequest:  # a film from elsewhere: measured all the same, but for what nobody asked of it
-        return quality_card(media, None, None)
-    if isinstance(request, ImportRequest):
-        return quality_card(media, None, None)
-    return quality_card(media, request, _known(request.model), judge)
+    except InvalidRequest:
+        return None
+    return None if isinstance(request, ImportRequest) else request
 
 
-def _known(model_id: str) -> ModelSpec | None:
-    return next((spec for spec in ModelCatalogue.with_folders({}) if spec.id == model_id), None)
+def _known(request: AnyRequest | None) -> ModelSpec | None:
+    """The model of a request, where every studio has it."""
+    return next((spec for spec in ModelCatalogue.with_folders({}) if request is not None and spec.id == request.model), None)
 
 
 def _judge(name: str) -> TextImageModel | None:
@@ -114,7 +122,7 @@ def _judge(name: str) -> TextImageModel | None:
     return text_image_model(name)
 
 
-def _measured(files: list[Path], text_image_model: str, as_json: bool) -> list[dict[str, float]]:
+def _measured(files: list[Path], text_image_model: str, as_json: bool) -> list[Card]:
     with _told(as_json):
         judge = _judge(text_image_model)
         return [measured_file(file, judge) for file in files]

@@ -12,7 +12,7 @@ from pipelines.graph import Context, Node, Wire
 
 
 class Mux(Node):
-    """Encode, embed the request, and put the file in place in one step; ``measurements`` come from the file itself."""
+    """Encode, embed the request, and put the file in place in one step; what is measured comes from the file itself."""
 
     cached: ClassVar[bool] = False
 
@@ -28,7 +28,7 @@ class Mux(Node):
     path: Path
 
     def run(self, context: Context, **inputs: Any) -> Generator[Event, None, Any]:
-        """Returns the measurements of the finished file, by name."""
+        """Returns the ``Card`` of the finished file."""
         from pipelines.clip_io import Origin, read_media, write_clip
         from pipelines.metrics.card import quality_card
 
@@ -39,6 +39,6 @@ class Mux(Node):
         if context.latents is not None and "latents" in inputs:
             context.latents.put(self.path, context.model(self.request.model), inputs["latents"], self.request)
         spec = context.spec(self.request.model)
-        measurements = quality_card(read_media(self.path), self.request, spec, context.judge(), self.imagined)
+        card = quality_card(read_media(self.path), self.request, spec, context.judge(), self.imagined)
         yield Progress("write", 1, 1)
-        return measurements
+        return card

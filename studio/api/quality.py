@@ -72,7 +72,7 @@ class Onsets(BaseModel):
 
 
 def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
-    """The routes ``/metrics``, ``/compare``, ``/clips/{clip_id}/measure`` and ``/clips/{clip_id}/onsets``."""
+    """The routes ``/metrics``, ``/compare``, and those under ``/clips/{clip_id}``: measure, onsets."""
 
     @api.get("/metrics")
     def metrics() -> Measures:

@@ -14,6 +14,7 @@ from pathlib import Path
 from pipelines.clip_io import read_request
 from pipelines.contract import AnyRequest, Conflict, InvalidRequest, NotFound, TooLarge, stored_request
 from pipelines.metrics.catalogue import BY_NAME
+from pipelines.moments import Moments
 from pipelines.optimize.latent_store import SUFFIX
 from studio.media import peaks_of, strip_of, thumbnail_of
 from studio.services.media import MediaService, write_whole
@@ -89,10 +90,13 @@ class LibraryService:
         following = _cursor(repr(shown[-1][0]), shown[-1][1].id, total) if len(rows) > limit else None
         return ClipPage(clips=tuple(clip_record(row) for _, row in shown), next=following, total=total)
 
-    def set_measurements(self, owner: str, clip_id: str, measurements: Mapping[str, float]) -> StoredClip:
+    def set_measurements(
+        self, owner: str, clip_id: str, measurements: Mapping[str, float], moments: Moments | None = None
+    ) -> StoredClip:
         """Keep what was measured anew on a clip. Raises ``NotFound``."""
         with self._database.write() as connection:
-            return clip_record(clips.set_measurements(connection, _owned(connection, owner, clip_id), measurements))
+            told = None if moments is None else moments.model_dump(mode="json")
+            return clip_record(clips.set_measurements(connection, _owned(connection, owner, clip_id), measurements, told))
 
     def get(self, owner: str, clip_id: str) -> StoredClip:
         """One clip, also from the trash. Raises ``NotFound``."""

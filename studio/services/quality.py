@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from pipelines.clip_io import read_media
 from pipelines.contract import InvalidRequest, ModelNotFound
 from pipelines.metrics.catalogue import JUDGES
 from pipelines.models.local import judge_named
+from pipelines.moments import Moments
 from studio.services.library import LibraryService
 from studio.services.records import StoredClip
 
@@ -35,7 +37,15 @@ class QualityService:
 
     def measure(self, owner: str, clip_id: str) -> StoredClip:
         """Measure a clip again and keep what comes of it. Raises ``NotFound``, ``InvalidRequest`` or ``ModelNotFound``."""
-        path = self._library.file(owner, clip_id)
+        told = self._measured(self._library.file(owner, clip_id))
+        # Which frames an edit made anew is not in the file, so what was found at their seams stays.
+        before = self._library.get(owner, clip_id).measurements
+        seams = {name: value for name, value in before.items() if name.startswith("seam.")}
+        moments = None if told["moments"] is None else Moments.model_validate(told["moments"])
+        return self._library.set_measurements(owner, clip_id, told["measurements"] | seams, moments)
+
+    def _measured(self, path: Path) -> dict[str, Any]:
+        """What the command says of a file. Raises ``InvalidRequest`` or ``ModelNotFound``."""
         command = [sys.executable, "-m", "pipelines.metrics.measuring", "measure", str(path.absolute()), "--json"]
         command += ["--text-image-model", self._text_image_model]
         try:
@@ -49,10 +59,8 @@ class QualityService:
             raise InvalidRequest("clip cannot be measured: its file is damaged; make it again.", field="clip")
         if done.returncode:
             raise ChildProcessError(done.stderr[-2000:])
-        # Which frames an edit made anew is not in the file, so what was found at their seams stays.
-        before = self._library.get(owner, clip_id).measurements
-        seams = {name: value for name, value in before.items() if name.startswith("seam.")}
-        return self._library.set_measurements(owner, clip_id, json.loads(done.stdout)["measurements"] | seams)
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
 
     def onsets(self, owner: str, clip_id: str) -> list[float]:
         """When something distinctly begins to sound, in seconds; empty for a silent film. Raises ``NotFound``."""

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.contract import AnyRequest, Modality, Quantization
+from pipelines.moments import Moments
 from pipelines.optimize.plan import Offload
 
 
@@ -84,6 +85,8 @@ class StoredClip(Record):
     code_version: str
     stage_seconds: dict[str, float]
     measurements: dict[str, float]
+    moments: Moments | None = None
+    """What is seen and heard when; ``None`` for a clip without picture or sound, or measured before this was kept."""
     favourite: bool
     tags: tuple[str, ...]
     created_at: str

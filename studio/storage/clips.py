@@ -85,10 +85,12 @@ def insert(connection: Connection, row: ClipRow) -> None:
     _measure(connection, number, json.loads(body)["measurements"])
 
 
-def set_measurements(connection: Connection, row: ClipRow, measurements: Mapping[str, float]) -> ClipRow:
+def set_measurements(
+    connection: Connection, row: ClipRow, measurements: Mapping[str, float], moments: Mapping[str, Any] | None
+) -> ClipRow:
     """Store what was measured anew in place of what was known; the row as it is now."""
     number = connection.execute("SELECT number FROM clips WHERE id = ?", (row.id,)).fetchone()[0]
-    body = json.dumps({**json.loads(row.clip), "measurements": dict(measurements)})
+    body = json.dumps({**json.loads(row.clip), "measurements": dict(measurements), "moments": moments})
     connection.execute("UPDATE clip_bodies SET clip = ? WHERE number = ?", (body, number))
     connection.execute("DELETE FROM clip_measurements WHERE number = ?", (number,))
     _measure(connection, number, measurements)

@@ -61,6 +61,8 @@ def test_a_clip_in_sync_needs_no_fixing(visitor: Visitor, dances: dict[str, Any]
     expect(detail.locator(".verdict.good")).to_contain_text("together")
     expect(detail.get_by_role("button", name="Fix sync")).to_have_count(0)
     expect(detail.locator('[data-metric="picture.sharpness"] .sign')).to_have_text("good")
+    expect(detail.locator(".card-sound figcaption")).to_contain_text("dots: beats")
+    assert int(detail.locator(".card-wave").get_attribute("data-seen")) >= 3
     detail.get_by_role("button", name="Measure again").click()
     expect(detail.get_by_role("button", name="Measuring…")).to_be_visible()
     expect(detail.get_by_role("button", name="Measure again")).to_be_enabled(timeout=DONE_MS)

@@ -45,7 +45,7 @@ def put_take(studio: Studio, prompt: str = "a red ball", *, owner: str = OWNER, 
     if source is not None:
         edit = {"kind": "retake", "start_s": 0.2, "end_s": 0.5}
         request = EditRequest(
-            **request.model_dump(exclude={"kind", "first_frame", "references"}), source=f"clip:{source}", edit=edit
+            **request.model_dump(exclude={"kind", "first_frame", "last_frame", "references"}), source=f"clip:{source}", edit=edit
         )
     clip_id = uuid.uuid4().hex
     path = studio.settings.clips_dir / "takes" / f"{clip_id}.mp4"

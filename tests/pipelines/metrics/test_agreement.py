@@ -85,9 +85,9 @@ def test_each_frame_is_asked_for_what_its_moment_shows(folders: dict[str, Path])
 def test_a_card_has_it_only_where_there_is_a_model(folders: dict[str, Path]) -> None:
     media, request = Media(FRAMES_FHWC, None, RATE), GenerationRequest(prompt="a red ball")
     judge = TextImageModel.load(str(folders["clip"]))
-    assert "semantic.clip" in quality_card(media, request, None, judge)
-    assert not [name for name in quality_card(media, request, None) if name.startswith("semantic.")]
-    assert "semantic.clip" not in quality_card(media, None, None, judge)
+    assert "semantic.clip" in quality_card(media, request, None, judge).measurements
+    assert not [name for name in quality_card(media, request, None).measurements if name.startswith("semantic.")]
+    assert "semantic.clip" not in quality_card(media, None, None, judge).measurements
 
 
 def test_an_engine_measures_what_it_makes(folders: dict[str, Path], catalogue: ModelCatalogue, tmp_path: Path) -> None:

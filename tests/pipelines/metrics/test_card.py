@@ -37,7 +37,7 @@ def sine(level: float, seconds: float = 3.0, rate: int = 48_000) -> Sound:
 def test_every_measurement_is_in_the_catalogue():
     clip = make_clip(BOUNCE, size=64)
     request = GenerationRequest(prompt="a red ball bouncing on grass")
-    found = quality_card(Media(clip.frames, Sound(clip.waveform[None], SAMPLE_RATE), RATE), request, POCKET)
+    found = quality_card(Media(clip.frames, Sound(clip.waveform[None], SAMPLE_RATE), RATE), request, POCKET).measurements
     assert set(found) <= set(BY_NAME) and {metric.group for metric in METRICS} == set(GROUPS)
     assert {"temporal.warp_error", "picture.sharpness", "sound.lufs", "sync.impact_ms", "semantic.match"} <= set(found)
     assert len(BY_NAME) == len(METRICS)
@@ -53,24 +53,24 @@ def test_lips_are_looked_at_where_a_voice_is_heard():
     for scene, prompt in ((BOUNCE, "a red ball bouncing on grass"), (talker, "a monster talking")):
         clip = make_clip(scene, size=128)
         media = Media(clip.frames, Sound(clip.waveform[None], SAMPLE_RATE), RATE)
-        said.append("sync.lip_ms" in quality_card(media, GenerationRequest(prompt=prompt), POCKET))
+        said.append("sync.lip_ms" in quality_card(media, GenerationRequest(prompt=prompt), POCKET).measurements)
     assert said == [False, True]
 
 
 def test_what_a_clip_lacks_is_absent():
     clip = make_clip(BOUNCE, size=64)
-    film = quality_card(Media(clip.frames, None, RATE), None, None)
+    film = quality_card(Media(clip.frames, None, RATE), None, None).measurements
     assert not [name for name in film if name.startswith(("sound.", "sync.", "semantic."))]
-    tone = quality_card(Media(None, sine(0.1), None), None, None)
+    tone = quality_card(Media(None, sine(0.1), None), None, None).measurements
     assert {name.partition(".")[0] for name in tone} == {"sound", "length"}
-    one = quality_card(Media(clip.frames[:1], sine(0.1), RATE), None, None)
+    one = quality_card(Media(clip.frames[:1], sine(0.1), RATE), None, None).measurements
     assert "picture.sharpness" in one and "temporal.flicker" not in one
 
 
 def test_a_frozen_clip_has_no_dynamics_and_cannot_win():
     clip = make_clip(BOUNCE, size=128)
-    frozen = quality_card(Media(np.repeat(clip.frames[:1], 25, axis=0), None, RATE), None, None)
-    moving = quality_card(Media(clip.frames, None, RATE), None, None)
+    frozen = quality_card(Media(np.repeat(clip.frames[:1], 25, axis=0), None, RATE), None, None).measurements
+    moving = quality_card(Media(clip.frames, None, RATE), None, None).measurements
     assert frozen["temporal.dynamic_degree"] == 0 and moving["temporal.dynamic_degree"] > 0.05
     dynamics = BY_NAME["temporal.dynamic_degree"]
     assert dynamics.verdict(0.0) == "poor" and dynamics.verdict(moving["temporal.dynamic_degree"]) == "good"
@@ -79,7 +79,9 @@ def test_a_frozen_clip_has_no_dynamics_and_cannot_win():
 def test_a_clip_that_fades_drifts():
     frames = make_clip(BOUNCE, size=64).frames
     faded = (frames * np.linspace(1, 0.4, len(frames))[:, None, None, None]).astype(np.uint8)
-    clean, drifting = (quality_card(Media(each, None, RATE), None, None)["temporal.drift"] for each in (frames, faded))
+    clean, drifting = (
+        quality_card(Media(each, None, RATE), None, None).measurements["temporal.drift"] for each in (frames, faded)
+    )
     assert clean < 0.2 and drifting > 0.6
 
 
@@ -147,8 +149,8 @@ def test_meaning_is_the_share_of_what_was_asked():
 
 def test_a_render_follows_its_own_prompt_and_no_other():
     media = Media(make_clip(BOUNCE, size=128).frames, None, RATE)
-    own = quality_card(media, GenerationRequest(prompt="a red ball bouncing on grass"), POCKET)
-    other = quality_card(media, GenerationRequest(prompt="a blue star dancing at night"), POCKET)
+    own = quality_card(media, GenerationRequest(prompt="a red ball bouncing on grass"), POCKET).measurements
+    other = quality_card(media, GenerationRequest(prompt="a blue star dancing at night"), POCKET).measurements
     assert own["semantic.match"] >= 0.75 and other["semantic.match"] <= 0.25
 
 
@@ -157,7 +159,7 @@ def test_a_file_is_measured_and_compared(tmp_path):
     request = ModelCatalogue.with_folders({}).complete(GenerationRequest(prompt="a red ball bouncing on grass", seed=1))
     save(tmp_path / "a.mp4", clip.frames, clip.waveform, request)
     save(tmp_path / "b.mp4", np.repeat(clip.frames[:1], 25, axis=0), 0 * clip.waveform, request)
-    here = measured_file(tmp_path / "a.mp4")
+    here = measured_file(tmp_path / "a.mp4").measurements
     command = [sys.executable, "-m", "pipelines.metrics.measuring"]
     run = subprocess.run([*command, "compare", tmp_path / "a.mp4", tmp_path / "b.mp4", "--json"], capture_output=True, check=True)
     told = json.loads(run.stdout)

@@ -33,7 +33,7 @@ def later(waveform: np.ndarray, frames: int) -> np.ndarray:
 
 
 def card(frames: np.ndarray, waveform: np.ndarray) -> dict[str, float]:
-    return quality_card(Media(frames, Sound(waveform[None], SAMPLE_RATE), RATE), None, None)
+    return quality_card(Media(frames, Sound(waveform[None], SAMPLE_RATE), RATE), None, None).measurements
 
 
 @pytest.mark.parametrize("shift", [3, -2, 0])

@@ -33,7 +33,7 @@ def small(film: Media) -> np.ndarray:
 
 
 def test_a_real_film_has_a_card(film: Media, small: np.ndarray) -> None:
-    found = quality_card(Media(small, film.sound, film.frame_rate), None, None)
+    found = quality_card(Media(small, film.sound, film.frame_rate), None, None).measurements
     assert found["sound.lufs"] == pytest.approx(-34.0, abs=0.5), "of 5.1 sound, its low frequencies left out"
     assert found["picture.sharpness"] > 2.5 and 0.3 < found["picture.brightness"] < 0.6
     assert 0 < found["temporal.flicker"] < 3 and found["temporal.dynamic_degree"] > 0.05

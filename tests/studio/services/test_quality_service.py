@@ -50,6 +50,10 @@ def test_an_old_clip_is_measured_again(studio):
     assert studio.library.page(OWNER, ClipFilter(best="semantic.match")).total == 1
     heard = studio.quality.onsets(OWNER, clip_id)
     assert heard and heard == sorted(heard) and 0 <= heard[0] < heard[-1] < 2.1
+    moments = measured.moments
+    assert moments is not None and list(moments.heard_s) == pytest.approx(heard, abs=1e-3) and moments.mouth is None
+    truth = [impact.time_s for impact in clip.events.impacts]
+    assert truth and all(min(abs(seen - real) for seen in moments.impacts_s) <= 1 / 12 for real in truth)
     with pytest.raises(NotFound):
         studio.quality.measure("somebody else", clip_id)
 
