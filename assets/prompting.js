@@ -26,12 +26,12 @@
   }
 
   /* What the model has no word for is marked: it stays in the prompt, and nothing comes of it. */
-  function chip(entity) {
+  function chip(entity, pressed) {
     const unknown = (studio.unknownWords ?? []).some(({ start, end }) => start < entity.end && entity.start < end);
     const title = `${entity.kind}: ${entity.text}${unknown ? ", which this model does not know" : ""}`;
     return h(
       "button",
-      { type: "button", class: "found", "data-kind": entity.kind, "data-unknown": unknown ? "" : null, title, onclick: () => show(entity) },
+      { type: "button", class: "found", "data-kind": entity.kind, "data-unknown": unknown ? "" : null, title, onclick: (event) => (show(entity), pressed(entity, event.currentTarget)) },
       h("span", { class: "found-kind" }, entity.kind),
       h("span", {}, clipped(entity.text)),
     );
@@ -120,7 +120,8 @@
     let timer = 0;
     let asked = 0;
     let read = null;
-    let used = []; // what "Use it" put in, one upon the other, while the last of them stands
+    let used = []; // what "Use it" and chips put in, one upon the other, while the last of them stands
+    const first = () => used.find(({ isEnhanced }) => isEnhanced)?.original ?? "";
 
     const put = (chosen, original) => {
       props.value = { chosen, original };
@@ -136,13 +137,13 @@
     const back = () => {
       const { original } = used.pop();
       undo.hidden = !used.length;
-      put(original, used[0]?.original ?? "");
+      put(original, first());
     };
-    const take = ({ original, prompt }) => {
+    const take = ({ original, prompt }, isEnhanced = true) => {
       close();
-      used.push({ original, prompt });
+      used.push({ original, prompt, isEnhanced });
       undo.hidden = false;
-      put(prompt, used[0].original);
+      put(prompt, first());
     };
     const piece = ({ change, text }) => (change === "kept" ? text : h(change === "added" ? "ins" : "del", {}, text));
     /* Models take their time: the offer says so meanwhile, and closing it forgets the answer. */
@@ -199,11 +200,12 @@
     };
     let entities = [];
     let intents = [];
+    const swaps = studio.swapsOf({ prompt: () => field().value, put: (prompt) => take({ original: field().value, prompt }, false) });
     const draw = () => {
       const more = entities.length - SHOWN;
       found.replaceChildren(
         ...(intents.length ? [h("span", { class: "intents", title: "What the prompt asks for" }, intents.join(" · "))] : []),
-        ...entities.slice(0, SHOWN).map(chip),
+        ...entities.slice(0, SHOWN).map((entity) => chip(entity, swaps.open)),
         ...(more > 0 ? [h("span", { class: "found-more" }, `and ${more} more`)] : []),
       );
     };
@@ -223,7 +225,10 @@
       const prompt = field()?.value ?? "";
       menu.whole.hidden = !prompt.trim();
       if (prompt === read) return;
-      if (read !== null) close();
+      if (read !== null) {
+        close();
+        swaps.close();
+      }
       read = prompt;
       if (used.length && prompt !== used.at(-1).prompt) {
         used = [];
@@ -232,7 +237,7 @@
       clearTimeout(timer);
       timer = setTimeout(ask, WAIT_MS);
     };
-    place.replaceChildren(found, h("div", { class: "enhance-row" }, menu.whole, undo), offer);
+    place.replaceChildren(found, swaps.box, h("div", { class: "enhance-row" }, menu.whole, undo), offer);
     addEventListener("studio-form", look);
     addEventListener("studio-words", () => found.contains(document.activeElement) || draw());
     look();

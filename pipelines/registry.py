@@ -457,6 +457,14 @@ class ModelCatalogue:
         """The models with a vocabulary that know every word of ``prompt``."""
         return tuple(spec for spec in self._specs.values() if spec.has_vocabulary and not spec.unknown_words(prompt))
 
+    def words_for(self, model_id: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        """Phrases by kind and concept that a model knows; of one that takes any words, those of the model that lists most."""
+        spec = self.get(model_id)
+        if spec.vocabulary is not None:
+            return spec.vocabulary.knows
+        every = [each.vocabulary.knows for each in self._specs.values() if each.vocabulary is not None]
+        return max(every, key=lambda knows: sum(map(len, knows.values())), default={})
+
     def complete(self, request: Asked) -> Asked:
         """``request`` with every open field filled, checked against what its model can do.
 

@@ -14,6 +14,7 @@ from pipelines.contract import MAX_PROMPT_CHARACTERS
 from pipelines.prompting.enhancement import Strategy
 from pipelines.prompting.kinds import EntityKind, Intent
 from pipelines.prompting.reading import analyse
+from pipelines.prompting.swaps import swaps, without
 from pipelines.prompting.timeline import timeline_of
 from studio.api.wire import body_of, json_body, parse
 from studio.services.prompts import Wish
@@ -70,6 +71,31 @@ class TimedSegment(BaseModel):
     text: str
 
 
+class PromptToSwapIn(contract.Request):
+    """A prompt, and what of it is to be something else: ``prompt[start:end]`` as ``/prompts/analyse`` found it."""
+
+    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)
+    model: str = Field("pocket", min_length=1, max_length=100)
+    """Whose words stand in for it; those of the embedded models where it takes any."""
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+
+
+class SwappedPrompt(BaseModel):
+    """The prompt with another phrase."""
+
+    phrase: str
+    prompt: str
+
+
+class Swaps(BaseModel):
+    """What could stand there instead."""
+
+    swaps: list[SwappedPrompt]
+    without: str | None
+    """The prompt with it taken out; ``null`` where everything else is said of it."""
+
+
 class ReadPrompt(BaseModel):
     """A prompt as it was read."""
 
@@ -117,7 +143,7 @@ class PromptEngines(BaseModel):
 
 
 def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
-    """The routes ``/prompts/analyse``, ``/prompts/enhance``, ``/prompts/translate`` and ``/prompts/engines``."""
+    """The routes under ``/prompts`` but ``/prompts/check``."""
 
     @api.post("/prompts/analyse", openapi_extra=body_of(PromptToRead))
     def read(body: JSON) -> ReadPrompt:
@@ -130,6 +156,18 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
             entities=[FoundEntity(kind=each.kind, text=each.text, start=each.start, end=each.end) for each in found.entities],
             segments=[TimedSegment(**asdict(segment)) for segment in timeline.segments] if timeline else [],
         )
+
+    @api.post("/prompts/swaps", openapi_extra=body_of(PromptToSwapIn))
+    def swapped(body: JSON) -> Swaps:
+        """A prompt with something that it names as everything else of that kind, and without it; 422 where nothing is there."""
+        wanted = parse(PromptToSwapIn, body)
+        there = {(each.start, each.end): each for each in analyse(wanted.prompt).entities}
+        found = there.get((wanted.start, wanted.end))
+        if found is None:
+            raise contract.InvalidRequest("start and end are not those of anything that the prompt names.", field="start")
+        knows = studio_of().catalogue.words_for(wanted.model)
+        made = [SwappedPrompt(phrase=each.phrase, prompt=each.prompt) for each in swaps(wanted.prompt, found, knows)]
+        return Swaps(swaps=made, without=without(wanted.prompt, found))
 
     @api.post("/prompts/enhance", openapi_extra=body_of(PromptToEnhance))
     def enhanced(body: JSON) -> EnhancedPrompt:

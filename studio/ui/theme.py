@@ -19,6 +19,7 @@ SCRIPTS = (
     "form.js",
     "words.js",
     "memory.js",
+    "swaps.js",
     "prompting.js",
     "shelf.js",
     "styles.js",

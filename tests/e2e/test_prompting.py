@@ -21,6 +21,17 @@ def test_chips_say_what_was_read_and_show_where(visitor: Visitor) -> None:
     chips.nth(1).click()
     chosen = "() => { const t = document.activeElement; return t.value.slice(t.selectionStart, t.selectionEnd) }"
     assert page.evaluate(chosen) == "ball"
+    page.get_by_role("group", name="Instead of ball").get_by_role("button", name="star", exact=True).click()
+    prompt = page.locator("#field-prompt textarea")
+    expect(prompt).to_have_value("🎬 a red star bouncing at night")
+    page.locator(".found[data-kind=colour]").click()
+    page.get_by_role("group", name="Instead of red").get_by_role("button", name="Take it out").click()
+    expect(prompt).to_have_value("🎬 a star bouncing at night")
+    page.wait_for_function(f"() => !({KEPT})().original_prompt")
+    for before in ("🎬 a red star bouncing at night", "🎬 a red ball bouncing at night"):
+        page.locator(".enhance-undo").click()
+        expect(prompt).to_have_value(before)
+    expect(page.locator(".enhance-undo")).to_be_hidden()
     visitor.write("")
     expect(chips).to_have_count(0)
     expect(page.locator(".enhance-open")).to_be_hidden()
@@ -116,6 +127,12 @@ def test_it_fits_a_phone_and_can_be_read(browser: Browser, server: Server, colou
     assert not person.overflows()
     assert page.evaluate(CONTRAST) == []
     assert page.evaluate(NAMELESS) == []
+    page.locator(".enhance-open").press("Escape")
+    page.locator(".found[data-kind=subject]").first.click()
+    expect(page.locator(".swaps")).to_be_visible()
+    assert not person.overflows()
+    assert page.evaluate(CONTRAST) == [] and page.evaluate(NAMELESS) == []
+    page.locator(".enhance-open").click()
     page.get_by_role("menuitem", name="Detail").click()
     expect(page.locator(".offer")).to_be_visible()
     assert not person.overflows()

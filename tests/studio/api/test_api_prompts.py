@@ -42,12 +42,21 @@ def test_shots_share_the_length_that_was_named(client: httpx.Client) -> None:
     assert client.post(ENHANCE, json=body).json()["prompt"].startswith("[0.0-1.0 s] a fox runs [1.0-2.0 s] ")
 
 
+def test_something_else_of_the_same_kind(client: httpx.Client) -> None:
+    prompt = "a red ball on grass"
+    told = client.post(f"{READ.rpartition('/')[0]}/swaps", json={"prompt": prompt, "start": 2, "end": 5}).json()
+    assert {"phrase": "orange", "prompt": "an orange ball on grass"} in told["swaps"] and told["without"] == "a ball on grass"
+    any_words = client.post(f"{READ.rpartition('/')[0]}/swaps", json={"prompt": prompt, "start": 6, "end": 10, "model": "ltx-2"})
+    assert len(any_words.json()["swaps"]) > 60 and any_words.json()["without"] is None
+
+
 @pytest.mark.parametrize(
     ("address", "body", "status", "field"),
     [
         (READ, {"prompt": 5}, 422, "prompt"),
         (READ, {"prompt": "a" * 4001}, 422, "prompt"),
         (READ, {"prompt": "[1-0 s] a ball"}, 422, "prompt"),
+        (f"{READ.rpartition('/')[0]}/swaps", {"prompt": "a red ball", "start": 3, "end": 5}, 422, "start"),
         (ENHANCE, {"prompt": "", "strategy": "detail"}, 422, "prompt"),
         (ENHANCE, {"prompt": "  ", "strategy": "detail"}, 422, "prompt"),
         (ENHANCE, {"prompt": "a", "strategy": "poetry"}, 422, "strategy"),
