@@ -33,8 +33,8 @@
   };
 
   const ENDS = {
-    first_frame: { title: "First frame", what: "first frame", chosen: "The clip starts from this image.", free: "Optional: what the clip starts from." },
-    last_frame: { title: "Last frame", what: "last frame", chosen: "The clip comes to this image.", free: "Optional: what the clip comes to." },
+    first_frame: { title: "First frame", what: "first frame", chosen: "The clip starts here.", free: "Optional: where it starts." },
+    last_frame: { title: "Last frame", what: "last frame", chosen: "The clip ends here.", free: "Optional: where it ends." },
   };
 
   function mountEndFrame(element, trigger, props, watch) {

@@ -123,6 +123,7 @@ def test_layers_are_painted_hidden_undone_and_taken_away(visitor: Visitor) -> No
     expect(page.get_by_role("button", name="Layer 2", exact=True)).to_have_attribute("aria-pressed", "true")
     stroke(page, down=-60)
     both = painted(page)
+    visitor.photograph("edit-layers")
     assert both > first > 0
     page.get_by_role("button", name="Hide Layer 2").click()
     assert painted(page) == first

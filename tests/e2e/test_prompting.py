@@ -43,6 +43,9 @@ def test_a_chip_says_that_the_model_does_not_know_its_word(visitor: Visitor) -> 
     castle = page.locator(".found").filter(has_text="castle")
     expect(castle).to_have_attribute("title", "place: castle, which this model does not know")
     assert page.locator(".found[data-unknown]").count() == 1
+    castle.click()
+    expect(page.get_by_role("group", name="Instead of castle")).to_be_visible()
+    visitor.photograph("prompt-swaps", page.locator("#composer"))
     visitor.write("a red ball bouncing at night")
     expect(page.locator(".found[data-unknown]")).to_have_count(0)
 

@@ -63,6 +63,7 @@ def test_a_clip_in_sync_needs_no_fixing(visitor: Visitor, dances: dict[str, Any]
     expect(detail.locator('[data-metric="picture.sharpness"] .sign')).to_have_text("good")
     expect(detail.locator(".card-sound figcaption")).to_contain_text("dots: beats")
     assert int(detail.locator(".card-wave").get_attribute("data-seen")) >= 3
+    visitor.photograph("quality-card", detail.locator(".quality"))
     detail.get_by_role("button", name="Measure again").click()
     expect(detail.get_by_role("button", name="Measuring…")).to_be_visible()
     expect(detail.get_by_role("button", name="Measure again")).to_be_enabled(timeout=DONE_MS)
@@ -97,5 +98,6 @@ def test_two_clips_side_by_side(visitor: Visitor, dances: dict[str, Any]) -> Non
     visitor.page.wait_for_function(times)
     difference = both.get_by_role("img", name="What differs")
     most = "c => Math.max(...c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((_, at) => at % 4 < 3))"
+    visitor.photograph("compare", both)
     assert difference.evaluate(most) <= 60, "the same picture differs nowhere"
     assert not visitor.overflows()

@@ -47,6 +47,7 @@ def test_a_shipped_style_is_added_weighed_and_goes_into_the_clip(visitor: Visito
     slide(page, f"Sound of {ONE.name}", 0.5)
     slide(page, f"Up to step of {ONE.name}", 0.6)
     page.wait_for_function(f"() => ({DRAFT})()[0]?.end === 0.6")
+    visitor.photograph("styles", page.locator("#composer"))
     visitor.set_steps(2)
     job = visitor.generate()
     use = {"lora": ONE.reference, "weight": 0.75, "video": 1.0, "audio": 0.5, "start": 0.0, "end": 0.6}

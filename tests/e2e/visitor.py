@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect
 
+from tests.e2e.server import ROOT
+
+SCREENSHOTS = ROOT / "docs" / "screenshots"
 DONE_MS = 240_000
 SOON_MS = 60_000
 """For what a person sees at once on a machine that is their own; one that is shared may take its time."""
@@ -40,6 +44,12 @@ class Visitor:
         self.opened_in_s = time.monotonic() - began
         self.page = page
         return page
+
+    def photograph(self, name: str, part: Locator | None = None) -> None:
+        """A picture of the page, or of a part of it, for the documentation; only where ``STUDIO_SCREENSHOTS`` asks for it."""
+        if os.environ.get("STUDIO_SCREENSHOTS") == "1":
+            self.page.wait_for_timeout(600)
+            (part or self.page).screenshot(path=SCREENSHOTS / f"{name}.png")
 
     def leave(self) -> None:
         """Close everything; fails on anything that went wrong meanwhile."""
