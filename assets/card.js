@@ -127,7 +127,7 @@
 
   /* Loudness over time, with the moments at which something begins to sound, where they would be without the offset, and what is seen. */
   function waveform(clip) {
-    const tall = clip.moments ? 96 + LANE : 96, top = tall - 96;
+    const tall = clip.moments && seenInWords(clip.moments) ? 96 + LANE : 96, top = tall - 96;
     const canvas = h("canvas", { class: "card-wave", width: "520", height: String(tall), role: "img", "aria-label": "Waveform with onsets" });
     canvas.style.height = `${tall / 2}px`;
     const offset = clip.measurements["sync.offset_ms"] ?? 0,

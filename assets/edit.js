@@ -364,8 +364,11 @@
   /* What was kept of the painting: keyframes with how closely each is followed, or the masks of a region. */
   const keyframes = {
     list: () => now.keys.map(({ frame, strength }) => ({ id: frame, title: `Frame ${frame}`, jump: () => show(frame), strength })),
-    keep: (image) => {
-      now.keys = [...now.keys.filter((key) => key.frame !== now.frame), { frame: now.frame, image, strength: 1 }].sort((a, b) => a.frame - b.frame);
+    keeper: () => {
+      const { frame, clip } = now;
+      return (image) => {
+        if (now.clip === clip) now.keys = [...now.keys.filter((key) => key.frame !== frame), { frame, image, strength: 1 }].sort((a, b) => a.frame - b.frame);
+      };
     },
     drop: (frame) => { now.keys = now.keys.filter((key) => key.frame !== frame); },
     follow: (frame, strength) => { now.keys.find((key) => key.frame === frame).strength = strength; },
@@ -375,7 +378,10 @@
       now.mask && { id: "mask", title: "Mask", jump: () => show(now.from) },
       now.endMask && { id: "endMask", title: "Mask at the end", jump: () => show(now.to) },
     ].filter(Boolean),
-    keep: (image, atEnd) => { now[atEnd ? "endMask" : "mask"] = image; },
+    keeper: (atEnd) => {
+      const { clip } = now;
+      return (image) => { if (now.clip === clip) now[atEnd ? "endMask" : "mask"] = image; };
+    },
     drop: (name) => { now[name] = null; },
   };
   const brushes = (kind) => studio.brushes(kind, kind === "mask" ? masks : keyframes, plan);

@@ -201,9 +201,9 @@
 
   /* What installing would fetch, and whether the disk has room for it. */
   function room(model, state) {
-    const left = model.download_bytes - state.on_disk_bytes, free = state.disk_free_bytes;
+    const { to_fetch_bytes: left, disk_free_bytes: free } = state;
     if (free === null) return null; // guests install nothing
-    const isTight = model.download_bytes > 0 && left > free;
+    const isTight = left !== null && left > free;
     const text = `Its files are fetched when you install it; the disk has ${size(free)} free${isTight ? `, which is too little for ${size(left)}` : ""}.`;
     return h("p", { class: isTight ? "model-verdict bad" : "hint" }, text);
   }

@@ -82,7 +82,10 @@
 
   /* An image on a layer of its own, as large as fits. */
   async function lay(file) {
-    const picture = await createImageBitmap(file), made = blank(file.name), { width, height } = paper();
+    const picture = await createImageBitmap(file).catch(() => {
+      throw new studio.Failure(`${file.name} cannot be read as an image: choose a PNG, JPEG or WebP.`);
+    });
+    const made = blank(file.name), { width, height } = paper();
     const scale = Math.min(width / picture.width, height / picture.height), [wide, high] = [picture.width * scale, picture.height * scale];
     made.sheet.getContext("2d").drawImage(picture, (width - wide) / 2, (height - high) / 2, wide, high);
     add(made);
@@ -140,7 +143,7 @@
     return list;
   }
 
-  /* The row of brushes for one tool. What is painted goes to `shelf.keep`; `shelf.list` are the things kept so far; `changed` follows. */
+  /* The row of brushes for one tool. What is painted goes to what `shelf.keeper` gives; `shelf.list` are the things kept so far; `changed` follows. */
   studio.brushes = (kind, shelf, changed) => {
     const list = h("div", { class: "chips", role: "list", "aria-label": "Kept frames" });
     const drawList = () =>
@@ -151,13 +154,18 @@
             strength === undefined ? null : h("input", {
               class: "text", type: "number", min: "0.05", max: "1", step: "0.05", value: String(strength), title: "How closely it is followed; 1 shows exactly it",
               "aria-label": `How closely ${title.toLowerCase()} is followed`,
-              onchange: (event) => { shelf.follow(id, Math.min(1, Math.max(0.05, Number(event.target.value) || 1))); drawList(); changed(); },
+              onchange: ({ target }) => {
+                target.value = String(Math.min(1, Math.max(0.05, Number(target.value) || 1)));
+                shelf.follow(id, Number(target.value));
+                changed();
+              },
             }),
             button(`Leave out ${title.toLowerCase()}`, "close", () => { shelf.drop(id); drawList(); changed(); }))),
       );
     const take = (making, atEnd = false) =>
       attempt(async () => {
-        shelf.keep(await making(), atEnd);
+        const keep = shelf.keeper(atEnd); // of the clip and frame that are shown now, whatever is shown when the image is stored
+        keep(await making());
         drawList();
         changed();
       });

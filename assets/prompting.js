@@ -120,8 +120,9 @@
     let timer = 0;
     let asked = 0;
     let read = null;
+    let reader = null;
     let used = []; // what "Use it" and chips put in, one upon the other, while the last of them stands
-    const first = () => used.find(({ isEnhanced }) => isEnhanced)?.original ?? "";
+    const first = () => used.find(({ isEnhanced }) => isEnhanced)?.original ?? used[0]?.kept ?? "";
 
     const put = (chosen, original) => {
       props.value = { chosen, original };
@@ -135,13 +136,13 @@
     };
     /* A step back; what was written at first stays the original of all that came of it. */
     const back = () => {
-      const { original } = used.pop();
+      const { original, kept } = used.pop();
       undo.hidden = !used.length;
-      put(original, first());
+      put(original, first() || kept);
     };
     const take = ({ original, prompt }, isEnhanced = true) => {
       close();
-      used.push({ original, prompt, isEnhanced });
+      used.push({ original, prompt, isEnhanced, kept: used.length ? used[0].kept : (studio.form.original_prompt ?? "") });
       undo.hidden = false;
       put(prompt, first());
     };
@@ -224,6 +225,8 @@
     const look = () => {
       const prompt = field()?.value ?? "";
       menu.whole.hidden = !prompt.trim();
+      if (reader !== studio.form?.model) swaps.close(); // another model knows other words
+      reader = studio.form?.model;
       if (prompt === read) return;
       if (read !== null) {
         close();

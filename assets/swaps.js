@@ -3,7 +3,6 @@
   "use strict";
   const studio = window.studio;
   const { h, button, api, attempt } = studio;
-  const SHOWN = 24;
 
   /* `prompt` gives what is written now, `put` takes another. */
   studio.swapsOf = ({ prompt, put }) => {
@@ -27,9 +26,10 @@
         const mine = (wanted += 1);
         opener = from;
         const { start, end, kind, text } = entity;
+        if (Array.from(prompt()).slice(start, end).join("") !== text) return close(); // typed on since it was read
         const found = await api("/prompts/swaps", { method: "POST", json: { prompt: prompt(), model: studio.form.model, start, end } });
         if (mine !== wanted) return;
-        const offered = found.swaps.slice(0, SHOWN).map((each) => button(each.phrase, null, () => choose(each.prompt), { text: true, class: "chip", title: each.prompt }));
+        const offered = found.swaps.map((each) => button(each.phrase, null, () => choose(each.prompt), { text: true, class: "chip", title: each.prompt }));
         const away = found.without ? button("Take it out", null, () => choose(found.without), { text: true, class: "button small", title: found.without }) : null;
         if (!offered.length && !away) return close();
         box.setAttribute("aria-label", `Instead of ${text}`);

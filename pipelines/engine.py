@@ -66,7 +66,7 @@ _log = logging.getLogger(__name__)
 
 
 def text_to_clip(request: GenerationRequest, weights: str, path: Path, upscaler: Weights | None = None) -> dict[str, Node]:
-    """The graph of one clip from words, and from a first frame where the request has one; its target is ``"mux"``.
+    """The graph of one clip from words, and from a first frame and a last one where there are any; its target is ``"mux"``.
 
     ``request`` is complete (``ModelCatalogue.complete``); ``weights`` is the model's hash, part of every signature. With an
     ``upscaler`` the picture is enlarged as the request says.

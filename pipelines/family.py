@@ -133,7 +133,7 @@ class Call:
         return 1 + ceil((request.num_frames - length) / (length - overlap))
 
     def arguments_of(self, request: ClipRequest) -> dict[str, Any]:
-        """Of the call for a complete ``request``; the first frame and the generator come later, they are no plain values.
+        """Of the call for a complete ``request``; first and last frame and the generator come later, they are no plain values.
 
         What is ``fixed`` stands in for an empty text.
         """

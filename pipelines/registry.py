@@ -173,6 +173,11 @@ class ModelSpec:
         return (*([words] if self.call.text else []), *(["first_frame"] if self.call.takes("first_frame") else []))
 
     @property
+    def takes_last_frame(self) -> bool:
+        """Whether a clip can come to a given picture."""
+        return self.takes("last_frame")
+
+    @property
     def upscale_factors(self) -> tuple[int, ...]:
         """How many times as wide and high its clips can be made."""
         return (1, 2, 4) if self.upscaler else (1,)

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import typer
 
 from pipelines import edits
-from pipelines.contract import Clip, ClipRequest, InvalidRequest
+from pipelines.contract import Clip, ClipRequest, InvalidRequest, StudioError
 from pipelines.edits import Operation
 from studio.cli_generate import QUIET, option_of, progress, writable
 from studio.cli_lora import WRITTEN, stack_of
@@ -122,7 +122,11 @@ def measured_offset_s(source: Path) -> float:
     from pipelines.metrics.catalogue import CONFIDENT
 
     file = clip_file(source, "source")
-    told = json.loads(run_module("pipelines.metrics.measuring", ["measure", str(file), "--json"], listen=True).stdout)
+    measuring = run_module("pipelines.metrics.measuring", ["measure", str(file), "--json"], listen=True)
+    if measuring.returncode not in (0, 2):
+        last = (measuring.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise StudioError(f"source could not be measured ({last[:200]}): give --offset.", field="source")
+    told = json.loads(measuring.stdout)
     if "error" in told:
         raise InvalidRequest(told["error"]["message"], field="source")
     card = told["measurements"]

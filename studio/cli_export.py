@@ -36,6 +36,9 @@ def export(
         from studio import exporting
         from studio.services.media import write_whole
 
+        if format not in (*exporting.FORMATS, _CAPTIONS.name):
+            known = ", ".join((*exporting.FORMATS, _CAPTIONS.name))
+            raise InvalidRequest(f"format is {format[:40]!r}; use one of {known}.", field="format")
         wanted = _CAPTIONS if format == _CAPTIONS.name else exporting.format_named(format)
         if not file.is_file():
             raise InvalidRequest(f"clip {str(file)[:200]} does not exist; check the path.", field="clip")

@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.clip_io import read_media, write_film
 from pipelines.contract import InvalidRequest
 
+_SAME_RATE = 0.01
 GAIN = 3
 """How much brighter than it is a difference is shown: small ones are those worth a map."""
 
@@ -33,7 +34,11 @@ def write_difference(files: Sequence[Path], out: Path) -> None:
     if one[0].shape[1:] != two[0].shape[1:]:
         sizes = " and ".join(f"{frames.shape[2]}x{frames.shape[1]}" for frames, _ in (one, two))
         raise InvalidRequest(f"map needs two clips of one size; these are {sizes}.", field="map")
-    write_film(out, difference(one[0], two[0]), one[1])
+    if abs(one[1] - two[1]) > _SAME_RATE:
+        raise InvalidRequest(f"map needs two clips of one frame rate; these have {one[1]:g} and {two[1]:g}.", field="map")
+    found = difference(one[0], two[0])
+    height, width = found.shape[1] // 2 * 2, found.shape[2] // 2 * 2  # H.264 stores colours for two by two pixels
+    write_film(out, found[:, :height, :width], one[1])
 
 
 def _film(file: Path) -> tuple[np.ndarray, float]:

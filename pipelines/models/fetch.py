@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines.models.installed import UNFINISHED_FILE, blocks, cache_of, named_by_hash
+from pipelines.models.installed import UNCHECKED, UNFINISHED_FILE, blocks, cache_of, named_by_hash
 
 
 class _NotFetched(Exception):
@@ -48,7 +48,8 @@ def _fetch(source: str, patterns: list[str]) -> None:
     if left > free:
         raise _NotFetched(f"disk has {free / 1e9:.3g} GB free, and {left / 1e9:.3g} GB are to be fetched: free some space.")
     home.mkdir(parents=True, exist_ok=True)
-    (home / UNFINISHED_FILE).write_text(json.dumps([file.filename for file in files]), encoding="utf-8")
+    names = [file.filename for file in files]
+    (home / UNFINISHED_FILE).write_text(json.dumps([*names, UNCHECKED]), encoding="utf-8")
     _say("total", total)
     try:
         folder = Path(snapshot_download(source, allow_patterns=patterns))

@@ -130,7 +130,9 @@ def cache_of(source: str) -> Path:
 
 
 UNFINISHED_FILE = "studio-install.json"
-"""Beside a hub id's snapshots while it is fetched: the names of all files that are to come."""
+"""Beside a hub id's snapshots while it is fetched: the names of all files that are to come, and ``UNCHECKED``."""
+UNCHECKED = "the check of its files"
+"""What a model lacks that was fetched and not compared with its published sha256 to the end."""
 
 
 def _unfinished(source: str, folder: Path) -> list[str]:

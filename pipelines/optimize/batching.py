@@ -29,8 +29,8 @@ Kind = Hashable
 def kind_of(request: AnyRequest) -> Kind | None:
     """What must be equal for two complete requests to share their transformer calls; ``None`` for one that shares with nobody.
 
-    They may differ in words, seed, guidance, effort, first frame, and in what becomes of their latents. LoRAs that act during
-    some steps only need a transformer of their own: clips whose steps are foretold are not all at the same one.
+    They may differ in words, seed, guidance, effort, first and last frame, and in what becomes of their latents. LoRAs that act
+    during some steps only need a transformer of their own: clips whose steps are foretold are not all at the same one.
     """
     if not isinstance(request, GenerationRequest) or request.stages != 1:
         return None

@@ -36,7 +36,7 @@ class StoredImage(BaseModel):
     """An image that is now the studio's own."""
 
     reference: str
-    """What ``first_frame`` of a request takes."""
+    """What ``first_frame``, ``last_frame`` and ``references`` of a request take, and the images of edits."""
 
 
 class Restored(BaseModel):

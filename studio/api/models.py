@@ -69,6 +69,8 @@ class ModelCard(BaseModel):
     """Whether it makes parts of a clip anew that fit the rest."""
     begins_with: tuple[str, ...]
     """What a clip can begin with: ``words``, ``first_frame``, ``references``."""
+    takes_last_frame: bool
+    """Whether a clip can come to a given picture."""
     references: dict[str, int | bool | tuple[str, ...]]
     """How many ``images`` and ``clips`` it can be shown at the most, whether that takes a LoRA, whether there must be any,
     and what each clip is for (``roles``), where that is told by their order."""
@@ -134,9 +136,11 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
         return for_the_owner(studio_of(), request).verifications.cancel(model)
 
     @api.get("/models/{model}/install")
-    def installation(model: str) -> Install | None:
-        """How the latest installation of a model stands; ``null`` where there was none since the studio was opened."""
-        return studio_of().installs.get(studio_of().catalogue.get(model).id)
+    def installation(request: Request, model: str) -> Install | None:
+        """How the latest installation of a model stands; ``null`` where there was none. Guests are not told why it failed."""
+        studio = studio_of()
+        found = studio.installs.get(studio.catalogue.get(model).id)
+        return found if found is None or _is_owner(studio, request) else found.model_copy(update={"fault": None})
 
     @api.post("/models/{model}/install", status_code=202, openapi_extra=body_of(Consent))
     def install(request: Request, model: str, body: JSON) -> Install:

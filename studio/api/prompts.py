@@ -159,13 +159,16 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
 
     @api.post("/prompts/swaps", openapi_extra=body_of(PromptToSwapIn))
     def swapped(body: JSON) -> Swaps:
-        """A prompt with something that it names as everything else of that kind, and without it; 422 where nothing is there."""
+        """An English prompt with something that it names as what else there is of that kind, and without it."""
         wanted = parse(PromptToSwapIn, body)
-        there = {(each.start, each.end): each for each in analyse(wanted.prompt).entities}
+        read = analyse(wanted.prompt)
+        there = {(each.start, each.end): each for each in read.entities}
         found = there.get((wanted.start, wanted.end))
         if found is None:
             raise contract.InvalidRequest("start and end are not those of anything that the prompt names.", field="start")
         knows = studio_of().catalogue.words_for(wanted.model)
+        if read.language != "en":
+            return Swaps(swaps=[], without=None)
         made = [SwappedPrompt(phrase=each.phrase, prompt=each.prompt) for each in swaps(wanted.prompt, found, knows)]
         return Swaps(swaps=made, without=without(wanted.prompt, found))
 

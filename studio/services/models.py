@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.contract import Conflict, GenerationRequest, ModelNotFound, Quantization
-from pipelines.models.fetch import free_bytes
+from pipelines.models.fetch import free_bytes, on_disk_bytes
 from pipelines.models.installed import Installed, installed
 from pipelines.optimize.plan import Offload
 from pipelines.registry import ModelCatalogue, ModelSpec
@@ -48,6 +48,8 @@ class ModelState(Record):
     """Which of them would come only while they are used; ``None`` as above."""
     disk_free_bytes: int | None
     """Where its files would be fetched to; ``None`` for a folder of its owner's, and for guests."""
+    to_fetch_bytes: int | None
+    """How much of its published files has not come yet; ``None`` as above, and where their size is not known."""
     is_removable: bool
     """Whether the studio may delete its files: those that it can fetch again."""
     memory: str
@@ -90,6 +92,7 @@ class ModelService:
             quantization=_held(spec, told),
             offload=None if told is None else told.offload,
             disk_free_bytes=None if spec.is_local else free_bytes(spec.source),
+            to_fetch_bytes=_to_fetch_bytes(spec),
             is_removable=not (spec.is_local or spec.transformer) and found.folder is not None,
             memory=_unknown(spec) if told is None else _memory(spec, told),
         )
@@ -126,6 +129,10 @@ class ModelService:
         if spec.call is not None or (spec.is_local and found.missing):
             return None
         return self._forecasts.of(GenerationRequest(prompt="-", model=spec.id))
+
+
+def _to_fetch_bytes(spec: ModelSpec) -> int | None:
+    return None if spec.is_local or not spec.download_bytes else max(0, spec.download_bytes - on_disk_bytes(spec.source))
 
 
 def _held(spec: ModelSpec, told: MemoryForecast | None) -> Quantization | None:

@@ -17,7 +17,17 @@ from tests.e2e.test_edit import edit, make_take
 from tests.e2e.test_look import CONTRAST, NAMELESS
 from tests.e2e.visitor import DONE_MS, Visitor
 
-ONLY_OURS = ("modality", "loras", "first_frame", "effort", "stg_scale", "modality_scale", "sigmas", "guidance_method")
+ONLY_OURS = (
+    "modality",
+    "loras",
+    "first_frame",
+    "last_frame",
+    "effort",
+    "stg_scale",
+    "modality_scale",
+    "sigmas",
+    "guidance_method",
+)
 ALSO_THEIRS = ("negative_prompt", "num_inference_steps", "guidance_scale", "frame_rate", "quantization", "crf")
 
 
@@ -60,7 +70,7 @@ def test_a_model_without_sound_makes_a_clip(browser: Browser, foreign: Server, w
     expect(page.locator("#card")).to_contain_text("No sound.")
     page.get_by_role("tab", name="Models").click()
     page.locator(".model[data-model=pocket]").get_by_role("button", name="Use Pocket", exact=True).click()
-    for name in ("modality", "loras", "first_frame", "effort"):
+    for name in ("modality", "loras", "first_frame", "last_frame", "effort"):
         expect(page.locator(f"#field-{name}")).to_be_visible()
     expect(page.locator("#field-lyrics")).to_be_hidden()
     expect(page.get_by_label("Picture + sound")).to_be_checked()

@@ -292,6 +292,26 @@ def test_edits_on_files_keep_what_they_should(run: Run, tmp_path: Path) -> None:
         assert refused.returncode == 2 and says in refused.stderr and "Traceback" not in refused.stderr
 
 
+def test_a_sound_is_moved_by_what_is_measured(run: Run, tmp_path: Path) -> None:
+    import numpy as np
+
+    from pipelines.contract import GenerationRequest
+    from pipelines.metrics.ceiling import save
+    from pipelines.registry import ModelCatalogue
+    from pipelines.world import Scene, make_clip
+    from pipelines.world.scene import Subject
+
+    clip = make_clip(Scene((Subject("ball", colour="red"),), "grass", "dancing", sound="drums"), size=128)
+    late = np.pad(clip.waveform, (4000, 0))[: len(clip.waveform)]  # a quarter of a second
+    asked = GenerationRequest(prompt="a red ball dancing on grass to drums", seed=1)
+    save(tmp_path / "late.mp4", clip.frames, late, ModelCatalogue.with_folders({}).complete(asked))
+    moved = run("edit", "shift-sound", "late.mp4", "--json", STUDIO_ENGINE="pipelines.engine:Engine")
+    assert moved.returncode == 0, moved.stderr
+    told = only_object(moved.stdout)
+    assert abs(told["request"]["edit"]["offset_s"] + 0.25) < 1 / 12
+    assert abs(told["measurements"]["sync.offset_ms"]) < 1000 / 12
+
+
 def test_what_runs_in_a_process_of_its_own_is_found_from_any_folder(run: Run, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("hello")
     refused = run("measure", "text.mp4", PYTHONPATH="")

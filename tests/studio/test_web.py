@@ -281,6 +281,8 @@ def test_guests_may_look_at_models_but_not_verify_them(space: Space) -> None:
     with space.guest() as guest:
         told = guest.get("/api/v1/models/pocket/state").json()
         assert told["state"] == "here" and told["folder"] is None and not told["may_verify"]
+        distant = guest.get("/api/v1/models/ltx-2/state").json()
+        assert distant["disk_free_bytes"] is None and distant["to_fetch_bytes"] > 0
         asked = [
             ("POST", "pocket/verify", None),
             ("POST", "pocket/verify/cancel", None),

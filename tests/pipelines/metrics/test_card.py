@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipelines.clip_io import Media, Sound, read_media
+from pipelines.clip_io import Media, Sound, read_media, write_film
 from pipelines.contract import GenerationRequest
 from pipelines.metrics.card import quality_card
 from pipelines.metrics.catalogue import BY_NAME, GROUPS, METRICS
@@ -178,6 +178,13 @@ def test_a_file_is_measured_and_compared(tmp_path):
     assert abs(seen - difference(one, two)).mean() < 5 and seen[0].mean() < 2 < seen[5:].mean()
     for arguments, says in ((three, "between two clips"), (three[:1], "compare two to 8")):
         refused = subprocess.run([*command, "compare", *arguments, "--map", map_to], capture_output=True, text=True, check=False)
+        assert refused.returncode == 2 and says in refused.stderr
+    write_film(tmp_path / "odd.mp4", clip.frames[:, :62, :62], 12)
+    write_film(tmp_path / "fast.mp4", clip.frames, 24)
+    for other, says in (("odd.mp4", "one size; these are 64x64 and 62x62"), ("fast.mp4", "one frame rate; these have 12 and 24")):
+        refused = subprocess.run(
+            [*command, "compare", three[0], tmp_path / other, "--map", map_to], capture_output=True, text=True, check=False
+        )
         assert refused.returncode == 2 and says in refused.stderr
     refused = subprocess.run([*command, "measure", tmp_path / "none.mp4"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2 and "does not exist" in refused.stderr
