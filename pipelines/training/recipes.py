@@ -45,7 +45,7 @@ class Recipe:
     text_width: int = 128
     text_layers: int = 2
     prompt_tokens: int = 64
-    video_vae: Optimization = Optimization(learning_rate=5e-5, batch_size=2)
+    video_vae: Optimization = Optimization(learning_rate=1e-4, batch_size=2)
     audio_vae: Optimization = Optimization(learning_rate=1.5e-3, batch_size=8)
     vocoder: Optimization = Optimization(learning_rate=1.5e-3, batch_size=8)
     transformer: Optimization = Optimization(learning_rate=2e-3, batch_size=32)
@@ -91,7 +91,7 @@ def build_video_vae(recipe: Recipe) -> AutoencoderKLLTX2Video:
         latent_channels=latent, block_out_channels=(latent * 2 // 3,) * 3 + (latent * 4 // 3,),
         down_block_types=("LTX2VideoDownBlock3D",) * 4, layers_per_block=(0,) * 5, spatio_temporal_scaling=(True,) * 4,
         downsample_type=("spatial", "temporal", "temporal", "spatial"),
-        decoder_block_out_channels=(wide, wide, wide, 2 * wide), decoder_layers_per_block=(2, 2, 0, 1, 0),
+        decoder_block_out_channels=(wide, wide, wide, 2 * wide), decoder_layers_per_block=(4, 2, 1, 2, 0),
         decoder_spatio_temporal_scaling=(True,) * 4, decoder_inject_noise=(False,) * 5, decoder_causal=False,
         decoder_spatial_padding_mode="zeros", upsample_residual=(True,) * 4, upsample_factor=(2, 1, 1, 2),
         upsample_type=("spatial", "temporal", "temporal", "spatial"), patch_size=8, patch_size_t=1,
