@@ -20,8 +20,10 @@ def test_a_grid_from_start_to_end(client: httpx.Client) -> None:
         time.sleep(0.1)
     grid = client.get(address).json()
     assert [cell["settings"] for cell in grid["cells"]] == [{"seed": 3}, {"seed": 4}] and grid["best"] is None
-    refused = client.post(f"{address}/best", json={"best": "picture.sharpness"})
+    refused = client.post(f"{address}/best", json={"best": "sound.lufs"})
     assert refused.status_code == 409 and "measure" in refused.json()["error"]["message"]
+    kept = client.post(f"{address}/best", json={"best": "picture.sharpness"})  # which the painter's clips have as their seed
+    assert kept.status_code == 200 and kept.json()["best"] == grid["cells"][1]["job"]["result"]["id"]
     assert client.get(address, params={"best": "beauty"}).json()["error"]["field"] == "best"
 
 
