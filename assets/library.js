@@ -10,6 +10,7 @@
     total = 0,
     turn = 0,
     stale = false,
+    pending = 0,
     root = null;
 
   const SORTED = [
@@ -59,6 +60,7 @@
   async function load({ append = false } = {}) {
     const mine = (turn += 1);
     stale = false;
+    pending += 1;
     await attempt(async () => {
       const [page, known] = await Promise.all([api(query(append ? next : null)), api("/tags")]);
       if (mine !== turn) return;
@@ -67,7 +69,7 @@
       next = page.next;
       total = page.total;
       draw();
-    });
+    }).finally(() => (pending -= 1));
   }
 
   const filtered = () => wanted.text || wanted.favourite || wanted.tag || wanted.modality;
@@ -175,6 +177,7 @@
       const fresh = await api(`/clips/${clip.id}`, { method: "PATCH", json: changes });
       shown = shown.map((each) => (each.id === fresh.id ? fresh : each));
       draw();
+      if (pending) load(); // what was asked for before this change would take it back
       studio.clipChanged(fresh);
       if (detail.open) fill(fresh);
       return fresh;
@@ -332,20 +335,14 @@
       },
       { text: true, class: "button primary", hidden: clip.request.kind === "import" },
     );
-    const cut = button("Edit the clip", "cut", () => {
-      detail.close();
-      studio.editClip(clip);
-    });
+    const cut = button("Edit the clip", "cut", () => (detail.close(), studio.editClip(clip)));
     const heart = button(
       clip.favourite ? "Remove from favourites" : "Add to favourites",
       "heart",
       () => change(clip, { favourite: !clip.favourite }),
       { "aria-pressed": String(clip.favourite), "data-key": "heart" },
     );
-    const beside = button("Compare with another clip", "image", () => {
-      detail.close();
-      choose(clip);
-    });
+    const beside = button("Compare with another clip", "image", () => (detail.close(), choose(clip)));
     const save = studio.downloadLink(clip);
     const bin = button("Delete the clip", "trash", () => remove(clip));
     const side = h(
