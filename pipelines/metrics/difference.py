@@ -23,7 +23,7 @@ def difference(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 
 def write_difference(files: Sequence[Path], out: Path) -> None:
-    """An MP4 of what differs between two clips' pictures. Raises ``InvalidRequest`` where there is no such thing."""
+    """An MP4 of what differs between two clips' pictures. Raises ``InvalidRequest`` where there is none, or no writing it."""
     if len(files) != 2:
         raise InvalidRequest(f"map shows what differs between two clips, and {len(files)} are given.", field="map")
     if out.suffix.lower() != ".mp4" or not out.absolute().parent.is_dir():
@@ -38,7 +38,12 @@ def write_difference(files: Sequence[Path], out: Path) -> None:
         raise InvalidRequest(f"map needs two clips of one frame rate; these have {one[1]:g} and {two[1]:g}.", field="map")
     found = difference(one[0], two[0])
     height, width = found.shape[1] // 2 * 2, found.shape[2] // 2 * 2  # H.264 stores colours for two by two pixels
-    write_film(out, found[:, :height, :width], one[1])
+    try:
+        write_film(out, found[:, :height, :width], one[1])
+    except OSError as error:  # such as a folder that nobody may write to; a full disk is told by write_film
+        raise InvalidRequest(
+            f"map cannot be written to {str(out)[:200]} ({error.strerror}); name another file.", field="map"
+        ) from error
 
 
 def _film(file: Path) -> tuple[np.ndarray, float]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipelines.clip_io import Media, Sound, read_media, write_film
-from pipelines.contract import GenerationRequest
+from pipelines.contract import GenerationRequest, InvalidRequest
 from pipelines.metrics.card import quality_card
 from pipelines.metrics.catalogue import BY_NAME, GROUPS, METRICS
 from pipelines.metrics.ceiling import save
 from pipelines.metrics.comparing import compared
-from pipelines.metrics.difference import difference
+from pipelines.metrics.difference import difference, write_difference
 from pipelines.metrics.loudness import clipped, silence, sound_metrics
 from pipelines.metrics.measuring import measured_file
 from pipelines.metrics.picture import picture_metrics, sharpness
@@ -179,6 +180,8 @@ def test_a_file_is_measured_and_compared(tmp_path):
     for arguments, says in ((three, "between two clips"), (three[:1], "compare two to 8")):
         refused = subprocess.run([*command, "compare", *arguments, "--map", map_to], capture_output=True, text=True, check=False)
         assert refused.returncode == 2 and says in refused.stderr
+    with pytest.raises(InvalidRequest, match=r"map cannot be written to /proc/map\.mp4"):
+        write_difference(three[:2], Path("/proc/map.mp4"))
     write_film(tmp_path / "odd.mp4", clip.frames[:, :62, :62], 12)
     write_film(tmp_path / "fast.mp4", clip.frames, 24)
     for other, says in (("odd.mp4", "one size; these are 64x64 and 62x62"), ("fast.mp4", "one frame rate; these have 12 and 24")):
