@@ -7,7 +7,9 @@
   const now = { clip: null, family: null, factors: [], frame: 0, from: 0, to: 0, tool: "retake", zoom: 1, peaks: [], before: false, keys: [], redo: [] };
   let root = null,
     source = null,
-    planning = 0;
+    planning = 0,
+    turn = 0, // what was asked for before the latest change is answered in vain
+    opening = 0;
 
   const rate = () => now.clip.frame_rate;
   const last = () => now.clip.num_frames - 1;
@@ -220,6 +222,7 @@
   /* Says beside the button what would come of it, as soon as something changes. */
   function plan() {
     clearTimeout(planning);
+    const mine = (turn += 1);
     planning = setTimeout(async () => {
       if (!now.clip || !panel.isConnected) return;
       const lacks = TOOLS[now.tool].lacks?.() ?? "";
@@ -227,6 +230,7 @@
       if (lacks) return notices.replaceChildren(h("p", { class: "hint" }, lacks));
       try {
         const found = await api("/edits/plan", { method: "POST", json: asked() });
+        if (mine !== turn) return undefined;
         const seconds = found.request.num_frames / found.request.frame_rate;
         make.disabled = false;
         notices.replaceChildren(
@@ -235,6 +239,7 @@
         );
       } catch (error) {
         if (!(error instanceof studio.Failure)) throw error;
+        if (mine !== turn) return undefined;
         make.disabled = true;
         notices.replaceChildren(h("p", { class: "hint bad" }, error.message));
       }
@@ -254,6 +259,7 @@
 
   function watch(job) {
     source?.close();
+    const edited = now.clip;
     const mine = (source = new EventSource(`/api/v1/jobs/${job.id}/events`));
     progress.hidden = false;
     for (const kind of ["state", "progress", ...FINAL])
@@ -265,9 +271,16 @@
         if (!FINAL.includes(fresh.state)) return;
         mine.close();
         progress.hidden = true;
-        if (fresh.state === "done") open(fresh.result.id, { keepTool: true }).then(() => studio.clipEdited(fresh.result));
+        if (fresh.state === "done") shown(fresh.result, edited).then(() => studio.clipEdited(fresh.result));
         else if (fresh.error) toast(fresh.error.message, { kind: "bad", seconds: 10 });
       });
+  }
+
+  /* Who went on to another clip meanwhile stays there, and is told. */
+  async function shown(take, edited) {
+    const show = () => open(take.id, { keepTool: true });
+    if (now.clip.id === edited.id) await show();
+    else toast(`The take of “${words.title(edited)}” is finished.`, { seconds: 12, action: { label: "Show it", run: show } });
   }
 
   /* ---- takes: where the clip came from, what came of it, and the way back ---- */
@@ -305,11 +318,13 @@
   }
 
   async function open(id, { keepTool = false, keepRedo = false } = {}) {
+    const mine = (opening += 1);
     await attempt(async () => {
       const family = await api(`/clips/${id}/family`);
       const { clip } = family;
       const heard = clip.has_audio ? (await api(`/clips/${id}/waveform?points=${Math.min(4000, 6 * clip.num_frames)}`)).peaks : [];
       const factors = clip.has_video ? await studio.upscaleFactors(clip.request.model) : [];
+      if (mine !== opening) return; // another clip was opened meanwhile
       Object.assign(now, { clip, family, factors, peaks: heard, before: false, keys: [], mask: null, endMask: null });
       if (!keepRedo) now.redo = [];
       if (!root.querySelector(".edit-desk")) layOut();

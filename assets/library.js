@@ -191,6 +191,7 @@
       shown = shown.filter((each) => each.id !== clip.id);
       total -= 1;
       draw();
+      if (pending) load();
       studio.clipChanged(gone);
       toast("Clip deleted.", {
         seconds: 12,

@@ -353,12 +353,17 @@
 
   /* ---- keeping up with the server, also with what other tabs do ---- */
   let known = "",
-    timer = 0;
+    timer = 0,
+    asked = 0,
+    answered = 0;
 
   async function refresh() {
     clearTimeout(timer);
+    const mine = (asked += 1);
     try {
       const [queue, ended] = await Promise.all([api("/queue"), api("/jobs?state=failed&state=done&limit=8")]);
+      if (mine < answered) return; // something asked later is known already
+      answered = mine;
       const recently = Date.now() - 15 * 6e4,
         failed = ended.filter((job) => job.state === "failed" && new Date(job.finished_at) > recently).slice(0, 3),
         ids = [...queue.jobs, ...ended].map((job) => job.id + job.state).join();

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.server import ROOT, Server
 from tests.e2e.visitor import DONE_MS, Visitor
@@ -64,6 +64,35 @@ def test_a_range_is_marked_retaken_compared_and_undone(visitor: Visitor) -> None
     expect(page.locator(f'.take[aria-current="true"][data-clip="{clip["id"]}"]')).to_be_visible()
     page.get_by_role("button", name="Redo", exact=True).click()
     expect(page.locator(f'.take[aria-current="true"][data-clip="{take["id"]}"]')).to_be_visible()
+
+
+def test_an_answer_that_was_overtaken_is_not_shown(visitor: Visitor) -> None:
+    clip = visitor.make_clip("a yellow ball rolls on sand")
+    page = edit(visitor, clip)
+    expect(page.locator(".edit-notices")).to_contain_text("Makes a clip of 2.08 s")
+    held: list[Route] = []
+    page.route("**/edits/plan", lambda route: route.continue_() if held else held.append(route))
+    page.locator(".edit-tools").get_by_role("button", name="Extend", exact=True).click()
+    page.wait_for_timeout(400)  # the question is on its way, and its answer late
+    page.locator(".edit-tools").get_by_role("button", name="Speed", exact=True).click()
+    expect(page.locator(".edit-notices")).to_contain_text("Makes a clip of 1.00 s")
+    with page.expect_response("**/edits/plan"):
+        held[0].continue_()
+    page.wait_for_timeout(200)
+    expect(page.locator(".edit-notices")).to_contain_text("Makes a clip of 1.00 s")
+
+
+def test_a_take_that_ends_leaves_who_went_on_where_they_are(visitor: Visitor) -> None:
+    first, second = visitor.make_clip("a red star spins at night"), visitor.make_clip("a blue cube falls on snow")
+    page = edit(visitor, first)
+    page.locator("#make-take").click()
+    expect(page.locator(".edit-panel [role=progressbar]")).to_be_visible()
+    edit(visitor, second)
+    told = page.locator(".toast", has_text="The take of “a red star spins at night” is finished.")
+    expect(told).to_be_visible(timeout=DONE_MS)
+    expect(page.locator(f'.take[aria-current="true"][data-clip="{second["id"]}"]')).to_be_visible()
+    told.get_by_role("button", name="Show it").click()
+    expect(page.locator(f'.take[aria-current="false"][data-clip="{first["id"]}"]')).to_be_visible()
 
 
 def test_frames_are_stepped_exactly(visitor: Visitor) -> None:
