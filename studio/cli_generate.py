@@ -61,6 +61,12 @@ def command() -> Callable[..., None]:
             default=typer.Option(None, "--lora", help=f"A file or a kept LoRA, as {WRITTEN}; may be repeated."),
         ),
         inspect.Parameter(
+            "lora_stack",
+            keyword,
+            annotation=str | None,
+            default=typer.Option(None, "--lora-stack", help="The name of a saved stack of LoRAs."),
+        ),
+        inspect.Parameter(
             "reference",
             keyword,
             annotation=list[str] | None,
@@ -127,7 +133,7 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
         os.environ.setdefault(name, value)
     given |= noise_levels(given)
     ends = {name: frame for name in ("first_frame", "last_frame") if (frame := given.pop(name, None)) is not None}
-    lora, shown = given.pop("lora", None), given.pop("reference", None)
+    lora, saved, shown = (given.pop(name, None) for name in ("lora", "lora_stack", "reference"))
     with tempfile.TemporaryDirectory(prefix="studio-frame-") as folder:
         # Everything else is judged before the image is read, and the whole request before a process starts.
         parse_generation({"prompt": prompt, **given})
@@ -137,8 +143,8 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
         if shown:
             given["references"] = [_reference(each, clips, Path(folder), settings) for each in shown]
         stack = Stack([], {}, ())
-        if lora:
-            stack = stack_of(lora, given.get("model") or GenerationRequest.model_fields["model"].default)
+        if lora or saved:
+            stack = stack_of(lora or (), given.get("model") or GenerationRequest.model_fields["model"].default, saved)
             given["loras"] = stack.uses
         catalogue = settings.catalogue
         request = catalogue.complete(parse_generation({"prompt": prompt, **given}))

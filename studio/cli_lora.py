@@ -16,6 +16,8 @@ from studio.terminal import answer, failures, settings_with, table
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Model = Annotated[str, typer.Option(help="The installed model that they are for.")]
 app = typer.Typer(help="Keep, look into and compare LoRA files.", no_args_is_help=True, rich_markup_mode=None)
+_stacks = typer.Typer(help="Save stacks of kept LoRAs under a name.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(_stacks, name="stack")
 
 
 @app.command()
@@ -101,6 +103,38 @@ def remove(lora: Annotated[str, typer.Argument(help="Its name, or the beginning 
         reference = named(lora, studio.loras())["reference"]
         studio.remove_lora(reference)
         answer({"removed": reference}, as_json, lambda: typer.echo(f"removed {reference[5:17]}"))
+
+
+@_stacks.command("list")
+def list_stacks(as_json: AsJson = False) -> None:
+    """List the saved stacks, yours and the page's: they are the same."""
+    with failures(as_json), _studio() as studio:
+        names = {each["reference"]: each["name"] for each in studio.loras()}
+        found = studio.stacks()
+        rows = [(each["name"], " ".join(_written(use, names) for use in each["uses"])) for each in found]
+        answer({"stacks": found}, as_json, lambda: table(("name", "LoRAs"), rows, "no saved stacks yet"))
+
+
+@_stacks.command("save")
+def save_stack(
+    name: Annotated[str, typer.Argument(help="What to call it; one of that name is replaced.")],
+    loras: Annotated[list[str], typer.Argument(help="Kept LoRAs, each as generate --lora takes it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Save which LoRAs act together, how strongly and when; `generate --lora-stack` takes the name."""
+    with failures(as_json), _studio() as studio:
+        kept = studio.loras()
+        read = [read_use(each) for each in loras]
+        saved = studio.save_stack(name, [{"lora": named(which, kept)["reference"], **fields} for which, fields in read])
+        answer(saved, as_json, lambda: typer.echo(f"saved {saved['name']}: {len(saved['uses'])} LoRAs"))
+
+
+@_stacks.command("remove")
+def remove_stack(name: Annotated[str, typer.Argument(help="Its name.")], as_json: AsJson = False) -> None:
+    """Forget a saved stack; its LoRAs stay."""
+    with failures(as_json), _studio() as studio:
+        studio.remove_stack(name)
+        answer({"removed": name}, as_json, lambda: typer.echo(f"removed {name}"))
 
 
 def named(text: str, kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -192,13 +226,30 @@ def read_use(text: str) -> tuple[str, dict[str, float]]:
     return name, fields
 
 
-def stack_of(given: Sequence[str], model: str) -> Stack:
-    """Uses as ``WRITTEN``, each LoRA a file, or the name or hash of a kept one. Raises ``InvalidRequest``."""
+def _written(use: dict[str, Any], names: dict[str, str]) -> str:
+    """A saved use as ``WRITTEN``."""
+    said = [f":{word}={use[field]:g}" for word, field in _FIELDS.items() if word and use[field] != (word != "from")]
+    return f"{names.get(use['lora'], use['lora'][5:17])}:{use['weight']:g}{''.join(said)}"
+
+
+def _saved_uses(name: str) -> list[tuple[str, dict[str, float]]]:
+    """The references of a saved stack with their fields of ``LoraUse``. Raises ``InvalidRequest``."""
+    with _studio() as studio:
+        found = [each for each in studio.stacks() if each["name"] == name]
+    if not found:
+        raise InvalidRequest(f"lora_stack {name[:100]!r} is not saved; see `python app.py lora stack list`.", field="lora_stack")
+    return [(use.pop("lora"), use) for use in found[0]["uses"]]
+
+
+def stack_of(given: Sequence[str], model: str, saved: str | None = None) -> Stack:
+    """Uses as ``WRITTEN``, each LoRA a file, or the name or hash of a kept one, after those of a saved stack.
+
+    Raises ``InvalidRequest``.
+    """
     found: list[dict[str, Any]] = []
     sources: dict[str, Path] = {}
     words: list[str] = []
-    for text in given:
-        which, fields = read_use(text)
+    for which, fields in (*(_saved_uses(saved) if saved else ()), *map(read_use, given)):
         path = _file_of(which)
         lora = _checked(path, model)
         words.extend(lora.trigger_words)

@@ -10,7 +10,7 @@ from pipelines.contract import parse_generation
 from studio.cli_generate import noise_levels
 from studio.terminal import answer, settings_with, table
 
-_NOT_COUNTED = ("first_frame", "last_frame", "reference", "lora")
+_NOT_COUNTED = ("first_frame", "last_frame", "reference", "lora", "lora_stack")
 """Files, which take next to nothing beside the model."""
 
 

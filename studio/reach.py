@@ -11,7 +11,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from pipelines.contract import Conflict, InvalidRequest, NotFound, StudioError, TooLarge, parse_generation
+from pydantic import ValidationError
+
+from pipelines.contract import Conflict, InvalidRequest, NotFound, StudioError, TooLarge, invalid_request, parse_generation
+from studio.services.loras import LoraPreset
 from studio.settings import Settings
 from studio.storage.database import address_in
 from studio.studio import Studio
@@ -45,6 +48,15 @@ class Reached(Protocol):
 
     def remove_lora(self, reference: str) -> None:
         """Let go of a LoRA."""
+
+    def stacks(self) -> list[dict[str, Any]]:
+        """The saved stacks of LoRAs as the API tells them."""
+
+    def save_stack(self, name: str, uses: list[dict[str, Any]]) -> dict[str, Any]:
+        """Save a stack, in the place of one of that name; as the API tells it."""
+
+    def remove_stack(self, name: str) -> None:
+        """Forget a saved stack."""
 
 
 Way = TypeVar("Way")
@@ -110,6 +122,19 @@ class _Here:
     def remove_lora(self, reference: str) -> None:
         self._studio.loras.remove(self._owner, reference)
 
+    def stacks(self) -> list[dict[str, Any]]:
+        return [preset.model_dump(mode="json") for preset in self._studio.loras.presets(self._owner)]
+
+    def save_stack(self, name: str, uses: list[dict[str, Any]]) -> dict[str, Any]:
+        try:
+            preset = LoraPreset.model_validate({"name": name, "uses": uses})
+        except ValidationError as error:
+            raise invalid_request(error) from None
+        return self._studio.loras.save_preset(self._owner, preset).model_dump(mode="json")
+
+    def remove_stack(self, name: str) -> None:
+        self._studio.loras.remove_preset(self._owner, name)
+
 
 class _Remote:
     """A studio that a server on this machine has open."""
@@ -157,8 +182,20 @@ class _Remote:
     def remove_lora(self, reference: str) -> None:
         self._ask("DELETE", f"/loras/{urllib.parse.quote(reference, safe='')}")
 
-    def _ask(self, method: str, path: str, content: bytes | None = None) -> Any:
-        headers = {} if content is None else {"content-type": "application/octet-stream"}
+    def stacks(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._ask("GET", "/loras/presets")["presets"]
+        return found
+
+    def save_stack(self, name: str, uses: list[dict[str, Any]]) -> dict[str, Any]:
+        path = f"/loras/presets/{urllib.parse.quote(name, safe='')}"
+        saved: dict[str, Any] = self._ask("PUT", path, json.dumps({"uses": uses}).encode(), kind="application/json")
+        return saved
+
+    def remove_stack(self, name: str) -> None:
+        self._ask("DELETE", f"/loras/presets/{urllib.parse.quote(name, safe='')}")
+
+    def _ask(self, method: str, path: str, content: bytes | None = None, kind: str = "application/octet-stream") -> Any:
+        headers = {} if content is None else {"content-type": kind}
         return self._answer(urllib.request.Request(self._root + path, content, headers, method=method))
 
     def _answer(self, request: urllib.request.Request, timeout_s: float = 30) -> Any:

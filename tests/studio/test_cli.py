@@ -364,3 +364,20 @@ def test_a_lora_acts_where_and_when_it_is_told_to(run: Run, tmp_path: Path) -> N
     assert [use["weight"] for use in only_object(edited.stdout)["request"]["loras"]] == [0.3]
     fights = run("lora", "conflict", "Arcade", "Boomerang", "--json")
     assert fights.returncode == 0 and len(only_object(fights.stdout)["conflicts"]) == 1
+
+
+def test_a_stack_is_saved_used_and_forgotten(run: Run) -> None:
+    saved = run("lora", "stack", "save", "Night game", "Arcade:0.5:until=0.5", "boomerang:0.25:sound=0", "--json")
+    assert saved.returncode == 0, saved.stderr
+    assert [use["weight"] for use in only_object(saved.stdout)["uses"]] == [0.5, 0.25]
+    shown = run("lora", "stack", "list").stdout
+    assert "Night game" in shown and "arcade:0.5:until=0.5" in shown.lower() and "boomerang:0.25:sound=0" in shown.lower()
+    small = ("--num-inference-steps", "2", "--seed", "7", "--out", "a.mp4", "--json")
+    done = run("generate", "arcade, a red ball", "--lora-stack", "Night game", "--lora", "Arcade:0.1", *small)
+    assert done.returncode == 0, done.stderr
+    uses = only_object(done.stdout)["request"]["loras"]
+    assert [(use["weight"], use["audio"], use["end"]) for use in uses] == [(0.5, 1.0, 0.5), (0.25, 0.0, 1.0), (0.1, 1.0, 1.0)]
+    assert run("lora", "stack", "remove", "Night game").returncode == 0
+    twice, unknown = run("lora", "stack", "remove", "Night game"), run("generate", "x", "--lora-stack", "Night game")
+    assert twice.returncode == 2 and "there is no stack of that name" in twice.stderr
+    assert unknown.returncode == 2 and "lora_stack 'Night game' is not saved" in unknown.stderr
