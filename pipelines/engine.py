@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-import math
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,11 +44,17 @@ from pipelines.nodes.denoise import Denoise
 from pipelines.nodes.load_latents import LoadLatents
 from pipelines.nodes.mux import Mux
 from pipelines.nodes.upscale import Upscale
-from pipelines.optimize.batching import most_by_memory, most_by_tokens
 from pipelines.optimize.conditioning_cache import ConditioningCache
+from pipelines.optimize.foresight import Foresight
 from pipelines.optimize.gauge import gauge_of, weighed
 from pipelines.optimize.latent_store import LatentStore, beside
-from pipelines.optimize.memory import PLENTY, SPARING, MemoryModel, Thrift, Work, is_shortage, plan_of, thrift_for, widths_of
+from pipelines.optimize.memory import (
+    PLENTY,
+    SPARING,
+    Evidence,
+    is_shortage,
+    plan_of,
+)
 from pipelines.optimize.parallel.devices import Devices
 from pipelines.optimize.parallel.group import Group
 from pipelines.optimize.plan import Offload, Plan
@@ -133,9 +138,9 @@ class Engine:
         self._sources: Mapping[str, Path] = {}
         self._shown: frozenset[str] = frozenset()
         self._keys: frozenset[str] = frozenset()
-        self._ran_short: dict[str, int] = {}
         self._ahead_s: dict[str, float] = {}
         self._gauge = gauge_of(self.device)
+        self.foresight = Foresight(self.device.type, self._gauge, self.spec, self.plan)
         self.thrift = PLENTY
 
     def model(self, model_id: str) -> Any:
@@ -269,7 +274,7 @@ class Engine:
             return
         waiting = list(requests)
         while len(waiting) > 1:
-            size = self._most_together([requests[name] for name in waiting])
+            size = self.foresight.most_together([requests[name] for name in waiting])
             batch, waiting = waiting[:size], waiting[size:]
             if size == 1:
                 continue
@@ -279,23 +284,11 @@ class Engine:
                 if not is_shortage(error):
                     raise
                 _log.warning("out of memory with %d clips together (%s): they are made one by one", size, str(error)[:200])
-                self._ran_short[first.model] = min(size * _pixels(first), self._ran_short.get(first.model, size * _pixels(first)))
-
-    def _most_together(self, requests: Sequence[GenerationRequest]) -> int:
-        """How many of the first of ``requests`` to denoise at a time."""
-        first = requests[0]
-        most = min(len(requests), most_by_tokens(self.spec(first.model), first))
-        short = self._ran_short.get(first.model)
-        if short is not None:
-            most = min(most, max(1, (short - 1) // _pixels(first)))
-        room = self._gauge.free() if self._gauge else None
-        if most == 1 or room is None:
-            return most
-        return most_by_memory(self._memory(first.model), [self._work(request) for request in requests[:most]], room)
+                self.foresight.note_short(first, size)
 
     def _surviving(self, request: AnyRequest, path: Path) -> Generator[Event, None, None]:
         """The run; where memory runs out, once more from the last finished stage, sparingly and with nothing else kept."""
-        self.thrift = self._foreseen(request)
+        self.thrift = self.foresight.thrift(request)
         try:
             yield from self._made(request, path)
             return
@@ -323,22 +316,11 @@ class Engine:
                 f"{self.device}, in smaller steps too: make the clip smaller or shorter.",
                 field="num_frames",
             ) from error
-        self._ran_short[request.model] = min(_pixels(request), self._ran_short.get(request.model, _pixels(request)))
+        self.foresight.note_short(request)
 
-    def _foreseen(self, request: AnyRequest) -> Thrift:
-        """How sparingly to begin: as it had to be done before for less, or as what is free now suggests."""
-        if _pixels(request) >= self._ran_short.get(request.model, math.inf):
-            return SPARING
-        if self._gauge is None or not isinstance(request, GenerationRequest) or self.spec(request.model).call is not None:
-            return PLENTY
-        return thrift_for(self._memory(request.model).predict(self._work(request)), self._gauge.free())
-
-    def _memory(self, model_id: str) -> MemoryModel:
-        device, plan = self.device.type, self.plan(model_id)
-        return MemoryModel(widths_of(self.spec(model_id), device), device, (), plan.text_quantization, plan.offload)
-
-    def _work(self, request: GenerationRequest) -> Work:
-        return replace(Work.of(request), quantization=self.plan(request.model).quantization)
+    def remember(self, model_id: str, evidence: Evidence) -> None:
+        """Reckon with what earlier runs of a model took of the memory."""
+        self.foresight.remember(model_id, evidence)
 
     def _made(self, request: AnyRequest, path: Path) -> Generator[Event, None, None]:
         if isinstance(request, GenerationRequest):
@@ -473,13 +455,6 @@ def _clip(request: AnyRequest, path: Path, maker: _Maker, seconds: dict[str, flo
         measurements=card.measurements,
         moments=card.moments,
     )
-
-
-def _pixels(request: AnyRequest) -> int:
-    """Of all frames, enlarged; 0 for an edit, whose shape is its source's."""
-    if not (request.height and request.width and request.num_frames):
-        return 0
-    return request.height * request.width * request.num_frames * (request.upscale or 1) ** 2
 
 
 def _best_device() -> str:

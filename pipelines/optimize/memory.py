@@ -106,6 +106,11 @@ class Work:
         """Of all frames, before they are enlarged."""
         return self.height * self.width * self.num_frames
 
+    @property
+    def made_pixels(self) -> int:
+        """Of all frames, enlarged."""
+        return self.pixels * self.upscale**2
+
     def stages(self) -> tuple[str, ...]:
         """Those that it goes through."""
         left_out = {
@@ -119,17 +124,40 @@ class Work:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run as it was: bytes in use before it (``rest``), after it (``settled``), and at the peak of each stage."""
+    """One run as it was: bytes in use before it (``rest``), after it (``settled``), and at the peak of each stage.
+
+    ``ran_short`` says that there was too little at first, so that it went on in smaller steps.
+    """
 
     work: Work
     rest_bytes: int
     settled_bytes: int
     peaks: Mapping[str, int]
+    ran_short: bool = False
 
     @property
     def warmed_up(self) -> bool:
         """Whether it made the worker grow for good, as the first run does, and so says little about others."""
-        return self.settled_bytes - self.rest_bytes > 48 * MIB + 4 * self.work.pixels * self.work.upscale**2
+        return self.settled_bytes - self.rest_bytes > 48 * MIB + 4 * self.work.made_pixels
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The ``runs`` of one model on a kind of ``device`` ("cpu", "cuda"), oldest first; a quantization may be ``AUTO``."""
+
+    device: str
+    runs: tuple[Measured, ...] = ()
+
+    def held_as(self, quantization: Quantization) -> tuple[Measured, ...]:
+        """The runs, with what ``AUTO`` stands for there."""
+        return tuple(
+            replace(run, work=replace(run.work, quantization=quantization)) if run.work.quantization is Quantization.AUTO else run
+            for run in self.runs
+        )
+
+    def short_pixels(self) -> int | None:
+        """The fewest pixels of a run that went on in smaller steps; ``None`` where none did."""
+        return min((run.work.made_pixels for run in self.runs if run.ran_short), default=None)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from pipelines.contract import GenerationRequest, InvalidRequest, Quantization
 from pipelines.optimize.gauge import free_bytes, resident_bytes
-from pipelines.optimize.memory import Measured, MemoryModel, Prediction, Work, cheapest_change, plan_of, widths_of
+from pipelines.optimize.memory import MemoryModel, Prediction, Work, cheapest_change, plan_of, widths_of
 from pipelines.optimize.plan import Offload, Plan
 from pipelines.registry import ModelCatalogue
 from studio.services.records import LessMemory, MemoryForecast, StageMemory
@@ -48,15 +47,16 @@ class ForecastService:
             raise InvalidRequest(f"model is {spec.id}, of whose clips nobody can tell yet what memory they take.", field="model")
         with self._database.read() as connection:
             device = self._device(memory.latest_device(connection))
-            rows = memory.latest(connection, device, spec.id)
+            rows, seen = memory.latest(connection, device, spec.id), memory.evidence(connection, device, spec.id)
         room = free_bytes() if device == "cpu" else None
         asked = full.quantization or Quantization.AUTO
         plan, automatic = (plan_of(spec, mode, device, room) for mode in (asked, Quantization.AUTO))
-        runs = tuple(_measured(row, automatic) for row in rows)
+        runs = seen.held_as(automatic.quantization)
         model = MemoryModel(widths_of(spec, device), device, runs, plan.text_quantization, plan.offload)
         work = replace(Work.of(full), quantization=plan.quantization)
         found = model.predict(work)
-        ran_short = any(row.ran_short and run.work.pixels <= work.pixels for row, run in zip(rows, model.measured, strict=True))
+        short = seen.short_pixels()
+        ran_short = short is not None and short <= work.made_pixels
         free = self._free(device, rows, found.rest_bytes)
         fits = None if free is None else found.peak_bytes <= free
         change = cheapest_change(full, spec, model, free) if fits is False and free is not None else None
@@ -94,13 +94,6 @@ class ForecastService:
         left = free_bytes()
         held = max((resident_bytes(pid) for pid in self._workers()), default=0)
         return None if left is None else left + min(held, rest_bytes)
-
-
-def _measured(row: MemoryRow, automatic: Plan) -> Measured:
-    work = Work(**json.loads(row.work))
-    if work.quantization == Quantization.AUTO:
-        work = replace(work, quantization=automatic.quantization)
-    return Measured(work, row.rest_bytes, row.settled_bytes, json.loads(row.peaks))
 
 
 def _sentence(found: Prediction, free: int | None, ran_short: bool) -> str:

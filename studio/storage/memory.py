@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import astuple, dataclass
 
+from pipelines.contract import Quantization
+from pipelines.optimize.memory import Evidence, Measured, Work
 from studio.storage.database import Connection
 
 KEPT = 64
@@ -48,6 +51,17 @@ def latest(connection: Connection, device: str, model: str) -> list[MemoryRow]:
         (device, model),
     )
     return [MemoryRow(**dict(row) | {"ran_short": bool(row["ran_short"])}) for row in rows]
+
+
+def evidence(connection: Connection, device: str, model: str) -> Evidence:
+    """The same as what a worker or a forecast reckons with."""
+    return Evidence(device, tuple(map(_measured, latest(connection, device, model))))
+
+
+def _measured(row: MemoryRow) -> Measured:
+    told = json.loads(row.work)
+    work = Work(**told | {"quantization": Quantization(told.get("quantization", Work.quantization))})
+    return Measured(work, row.rest_bytes, row.settled_bytes, json.loads(row.peaks), row.ran_short)
 
 
 def latest_device(connection: Connection) -> str | None:

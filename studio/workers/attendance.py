@@ -95,7 +95,9 @@ class Attendance:
             yield lease, Interrupted()
 
     def _watched(self, child: WorkerProcess, left: Mapping[str, Lease]) -> Iterator[tuple[Lease, Outcome]]:
-        runs = tuple(Run(each.ticket, each.request, each.path, each.thumbnail, each.sources) for each in left.values())
+        runs = tuple(
+            Run(each.ticket, each.request, each.path, each.thumbnail, each.sources, each.evidence) for each in left.values()
+        )
         child.send(runs[0] if len(runs) == 1 else Batch(runs))
         last_sign = renewed = time.monotonic()
         asked_to_stop: dict[str, float] = {}
@@ -136,3 +138,7 @@ class Attendance:
         with suppress(StorageFull):  # the disk may have room again before the lease is over
             return self.desk.renew(lease)
         return True
+
+
+def _run(lease: Lease) -> Run:
+    return Run(lease.ticket, lease.request, lease.path, lease.thumbnail, lease.sources, lease.evidence)

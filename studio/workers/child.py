@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from pipelines.contract import AnyRequest, Clip, Done, Event, GenerationRequest, Metric, Preview, Progress, StudioError
 from pipelines.optimize.conditioning_cache import ConditioningCache, Limits
 from pipelines.optimize.latent_store import LatentStore, beside
+from pipelines.optimize.memory import Evidence
 from pipelines.optimize.parallel.devices import Devices
 from pipelines.optimize.scratch import leave, sweep
 from studio.media import thumbnail_of
@@ -43,6 +44,9 @@ class RunsRequests(Protocol):
 
     def model(self, model_id: str) -> Any:
         """Load a model ahead of its first use."""
+
+    def remember(self, model_id: str, evidence: Evidence) -> None:
+        """Reckon with what earlier runs of a model took of the memory."""
 
 
 class Worker:
@@ -69,6 +73,9 @@ class Worker:
         self._say(Ready(_preload(engine, setup.preload) if setup.preload else None))
         while True:
             runs = self._runs.get()
+            for run in runs:
+                if run.evidence is not None:
+                    engine.remember(run.request.model, run.evidence)
             if len(runs) > 1:
                 self._begin_together(engine, runs)
             for run in runs:

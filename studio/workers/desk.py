@@ -13,6 +13,7 @@ from pathlib import Path
 from pipelines.contract import AnyRequest, Clip, EditRequest, Metric, Preview, Progress, stored_request
 from pipelines.lora.catalogue import shipped
 from pipelines.optimize.batching import kind_of
+from pipelines.optimize.memory import Evidence
 from studio.services.board import Board
 from studio.services.jobs import PAUSED
 from studio.services.present import clip_record, job_record
@@ -44,6 +45,7 @@ class Lease:
     path: Path
     thumbnail: Path
     sources: Mapping[str, Path] = field(default_factory=dict)
+    evidence: Evidence | None = None
     meter: ProgressMeter = field(default_factory=ProgressMeter)
     metrics: dict[str, float] = field(default_factory=dict)
     """The numbers that the worker told so far."""
@@ -142,7 +144,13 @@ class Desk:
             path=self._settings.clips_dir / folder / f"{clip_id}.mp4",
             thumbnail=self._settings.thumbnails_dir / folder / f"{clip_id}.webp",
             sources=self._sources(row.owner, request),
+            evidence=self._evidence(request.model),
         )
+
+    def _evidence(self, model: str) -> Evidence | None:
+        with self._database.read() as connection:
+            device = memory.latest_device(connection)
+            return None if device is None else memory.evidence(connection, device, model)
 
     def _sources(self, owner: str, request: AnyRequest) -> dict[str, Path]:
         """The files of the clips and LoRAs that the request reads; one that is gone is left out, and the run says so."""

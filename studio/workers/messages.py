@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.contract import AnyRequest, Clip, Metric, Preview, Progress, StudioError
+from pipelines.optimize.memory import Evidence
 from studio.settings import Settings
 
 
@@ -31,6 +32,8 @@ class Run:
     thumbnail: Path | None
     sources: Mapping[str, Path] = field(default_factory=dict)
     """The files behind the ``clip:`` references of the request."""
+    evidence: Evidence | None = None
+    """What its model's runs took of the memory here before."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from pipelines.contract import (
     Preview,
     Progress,
 )
+from pipelines.optimize.memory import Evidence
 from pipelines.registry import ModelCatalogue
 
 SAMPLE_RATE = 16_000
@@ -43,6 +44,9 @@ class FastEngine:
 
     def model(self, model_id: str) -> None:
         """There is nothing to load."""
+
+    def remember(self, model_id: str, evidence: Evidence) -> None:
+        """It takes hardly any memory."""
 
     def ahead(
         self, requests: Mapping[str, GenerationRequest], sources: Mapping[str, Path], is_wanted: Callable[[str], bool]

@@ -42,7 +42,7 @@ def main() -> None:
                 told.append(event.name)
     except OutOfMemory as error:
         fault = error.message
-    again = engine._foreseen(catalogue.complete(large)).previews
+    again = engine.foresight.thrift(catalogue.complete(large)).previews
     print(json.dumps({"stages": stages, "metrics": told, "fault": fault, "previews_next_time": again}))
 
 

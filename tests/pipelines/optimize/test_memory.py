@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from pipelines.contract import GenerationRequest, ModelNotFound
+from pipelines.engine import Engine
 from pipelines.graph import NodeCache
 from pipelines.optimize.memory import (
     MIB,
     PLENTY,
     SPARING,
     STAGES,
+    Evidence,
     Measured,
     MemoryModel,
     Prediction,
@@ -123,6 +125,26 @@ def test_a_run_that_would_take_nearly_everything_is_made_sparingly() -> None:
     assert thrift_for(expected, 4000 * MIB) is PLENTY and thrift_for(expected, None) is PLENTY
     assert thrift_for(expected, 420 * MIB) is SPARING
     assert SPARING.step_bytes < PLENTY.step_bytes and SPARING.enlarge_pixels < PLENTY.enlarge_pixels
+
+
+def test_an_engine_reckons_with_what_is_remembered_of_its_kind_of_device(tmp_path: Path) -> None:
+    engine = Engine(CATALOGUE, media_dir=tmp_path, device="cpu")
+    request = CATALOGUE.complete(GenerationRequest(prompt="a ball", num_frames=25, height=128, width=128))
+    assert engine.foresight.thrift(request) is PLENTY
+    peaks = dict.fromkeys(MODEL.predict(work()).peaks, 900 * MIB)
+    short = Measured(Work.of(request), 600 * MIB, 600 * MIB, peaks, ran_short=True)
+    engine.remember("pocket", Evidence("cuda", (short,)))
+    assert engine.foresight.thrift(request) is PLENTY, "another device's memory is not this one's"
+    engine.remember("pocket", Evidence("cpu", (short,)))
+    assert engine.foresight.thrift(request) is SPARING
+    smaller = request.model_copy(update={"num_frames": 9})
+    assert engine.foresight.thrift(smaller) is PLENTY
+    alone = MODEL.predict(Work.of(request))
+    thrice = {stage: 3 * peak - 2 * alone.rest_bytes for stage, peak in alone.peaks.items()}
+    runs = (Measured(Work.of(request), alone.rest_bytes, alone.rest_bytes, thrice),) * 3
+    engine.remember("pocket", Evidence("cpu", runs))
+    found = engine.foresight.predict(request)
+    assert found.runs == 3 and found.peak_bytes - found.rest_bytes > 2 * (alone.peak_bytes - alone.rest_bytes)
 
 
 def test_torchs_own_words_for_main_memory_running_out_are_understood() -> None:

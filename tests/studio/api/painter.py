@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipelines.clip_io import Origin, Sound, write_clip
 from pipelines.contract import AnyRequest, Clip, Done, Event, GenerationRequest, Metric, Modality, OutOfMemory, Preview, Progress
+from pipelines.optimize.memory import Evidence
 from pipelines.registry import ModelCatalogue
 
 SAMPLE_RATE = 16_000
@@ -30,6 +31,9 @@ class Painter:
     def model(self, model_id: str) -> Any:
         """There is nothing to load; an unknown model is still an error."""
         return self._catalogue.get(model_id)
+
+    def remember(self, model_id: str, evidence: Evidence) -> None:
+        """It takes hardly any memory."""
 
     def ahead(
         self, requests: Mapping[str, GenerationRequest], sources: Mapping[str, Path], is_wanted: Callable[[str], bool]

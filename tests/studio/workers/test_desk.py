@@ -8,12 +8,15 @@ import time
 import pytest
 
 from pipelines.contract import Clip, Done
+from pipelines.optimize.memory import Work
 from studio.services.records import ClipFilter
 from studio.storage.database import sqlite3
 from studio.studio import Studio
 from studio.workers.desk import Lease
 from tests.studio.fast_engine import FastEngine
 from tests.studio.rooms import OWNER, fast_settings
+
+GIB = 2**30
 
 
 def made(studio: Studio, lease: Lease) -> Clip:
@@ -113,3 +116,16 @@ def test_names_come_from_the_prompt(short, small):
     (clip,) = short.library.page(OWNER, ClipFilter()).clips
     assert clip.name == "x" * 59 + "…" and clip.id == lease.clip_id
     assert not dataclasses.is_dataclass(clip)
+
+
+def test_a_lease_brings_what_its_models_runs_took_before(short, small):
+    short.jobs.submit(OWNER, small())
+    short.jobs.submit(OWNER, small())
+    first = short._desk.claim()
+    assert first.evidence is None, "nothing was measured here yet"
+    told = {"rest": GIB, "settled": GIB, "free": GIB, "denoise": 2 * GIB, "short": 1}
+    first.metrics.update({f"memory.cpu.{name}": float(value) for name, value in told.items()})
+    assert short._desk.finish(first, made(short, first))
+    evidence = short._desk.claim().evidence
+    assert evidence.device == "cpu" and evidence.short_pixels() == Work.of(first.request).made_pixels
+    assert evidence.runs[0].peaks == {"denoise": 2 * GIB} and evidence.runs[0].settled_bytes == GIB
