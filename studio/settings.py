@@ -53,8 +53,8 @@ class Settings(BaseSettings):
     max_video_s: float = Field(60.0, gt=0, le=160)
     """Longest video or sound file that may be opened, in seconds."""
     models: dict[str, Path] = {}
-    """More models: a map from id to a local folder in diffusers layout, or to a single file and the id of the model that lends
-    its other parts, FILE@ID, as JSON."""
+    """More models: a map from id to a local folder or a hub id in diffusers layout, or to a single file and the id of the model
+    that lends its other parts, FILE@ID, as JSON."""
     model_folders: tuple[Path, ...] = ()
     """Folders of other programs' models, such as ComfyUI's, that models scan looks through where none is given, as JSON."""
     quantization: Quantization | dict[str, Quantization] = Quantization.AUTO

@@ -17,7 +17,7 @@ from typing import Any
 from pipelines.models.installed import UNCHECKED, UNFINISHED_FILE, blocks, cache_of, named_by_hash
 
 
-class _NotFetched(Exception):
+class NotFetched(Exception):
     """What went wrong, as a person is told."""
 
 
@@ -36,17 +36,17 @@ def free_bytes(source: str) -> int:
 
 
 def _fetch(source: str, patterns: list[str]) -> None:
-    """Raises ``_NotFetched``, or ``OSError`` of the disk."""
+    """Raises ``NotFetched``, or ``OSError`` of the disk."""
     from huggingface_hub import snapshot_download
 
-    files = _listed(source, patterns)
+    files = listed(source, patterns)
     home = cache_of(source)
     total = sum(file.file_size or 0 for file in files)
     coming = sum(file.file_size or 0 for file in files if file.will_download)
     left = max(0, coming - sum(file.stat().st_size for file in home.glob("blobs/*.incomplete")))
     free = free_bytes(source)
     if left > free:
-        raise _NotFetched(f"disk has {free / 1e9:.3g} GB free, and {left / 1e9:.3g} GB are to be fetched: free some space.")
+        raise NotFetched(f"disk has {free / 1e9:.3g} GB free, and {left / 1e9:.3g} GB are to be fetched: free some space.")
     home.mkdir(parents=True, exist_ok=True)
     names = [file.filename for file in files]
     (home / UNFINISHED_FILE).write_text(json.dumps([*names, UNCHECKED]), encoding="utf-8")
@@ -56,7 +56,7 @@ def _fetch(source: str, patterns: list[str]) -> None:
     except OSError as error:
         if error.errno is not None:
             raise
-        raise _NotFetched("the hub stopped answering: install again, it goes on where it was.") from None
+        raise NotFetched("the hub stopped answering: install again, it goes on where it was.") from None
     _check(folder)
     (home / UNFINISHED_FILE).unlink()
 
@@ -75,11 +75,11 @@ def _check(folder: Path) -> None:
         if hashed.hexdigest() != held.name:
             file.unlink()
             held.unlink()
-            raise _NotFetched(f"{file.relative_to(folder)} came damaged (its sha256 differs) and was thrown away: install again.")
+            raise NotFetched(f"{file.relative_to(folder)} came damaged (its sha256 differs) and was thrown away: install again.")
 
 
-def _listed(source: str, patterns: list[str]) -> list[Any]:
-    """The files to have, each with its size and whether it is to come. Raises ``_NotFetched``."""
+def listed(source: str, patterns: list[str]) -> list[Any]:
+    """The files to have, each with its size and whether it is to come. Raises ``NotFetched``."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import DryRunError, GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
@@ -89,10 +89,10 @@ def _listed(source: str, patterns: list[str]) -> list[Any]:
     except (DryRunError, HfHubHTTPError, HFValidationError) as error:
         cause = error.__cause__ if isinstance(error, DryRunError) else error
         if isinstance(cause, GatedRepoError):
-            raise _NotFetched(f"{source} wants its licence accepted at {page}; then run `hf auth login`.") from None
+            raise NotFetched(f"{source} wants its licence accepted at {page}; then run `hf auth login`.") from None
         if isinstance(cause, (RepositoryNotFoundError, HFValidationError)):
-            raise _NotFetched(f"{source} is not known to the hub, or not open to you: see {page}.") from None
-        raise _NotFetched("the hub cannot be reached: check the connection and install again.") from None
+            raise NotFetched(f"{source} is not known to the hub, or not open to you: see {page}.") from None
+        raise NotFetched("the hub cannot be reached: check the connection and try again.") from None
 
 
 def _say(name: str, value: object) -> None:
@@ -104,7 +104,7 @@ def main(source: str, patterns: list[str]) -> int:
     """Exit status 0 once the model is here."""
     try:
         _fetch(source, patterns)
-    except _NotFetched as fault:
+    except NotFetched as fault:
         _say("fault", str(fault))
         return 1
     except OSError as error:

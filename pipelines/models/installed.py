@@ -33,11 +33,13 @@ class Installed:
 
 def installed(spec: ModelSpec) -> Installed:
     """Where the weights of ``spec`` lie and what they lack; reads names, sizes and headers only."""
-    folder = _folder_of(spec.source)
+    folder = snapshot_of(spec.source)
     if folder is None:
         return Installed("absent")
     single = Path(spec.transformer) if spec.transformer else None
     lacking = [single.name] if single and not single.is_file() else []
+    if not (spec.is_local or any(folder.rglob("*.safetensors")) or (cache_of(spec.source) / UNFINISHED_FILE).exists()):
+        return Installed("absent")  # the hub was only asked what it is like
     missing = (*lacking, *(_missing(folder, spec) or _unfinished(spec.source, folder)))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     size += single.stat().st_size if single and not lacking else 0
@@ -108,7 +110,8 @@ def _read_bytes(file: Path, by_manifest: bool) -> int:
     return 16 * SAMPLE_BYTES if by_manifest and size > WHOLE_FILE_BYTES else size
 
 
-def _folder_of(source: str) -> Path | None:
+def snapshot_of(source: str) -> Path | None:
+    """The folder of a model: itself, or what of a hub id was fetched; ``None`` where nothing was."""
     if Path(source).is_dir():
         return Path(source)
     # Not by snapshot_download: that says no where files lack which the model does not need, such as other formats of it.
