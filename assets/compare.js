@@ -101,6 +101,12 @@
     return h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, inAll.map(row)));
   }
 
+  /* The same as a film; the studio makes it where both have one frame rate. */
+  const saved = (a, b) =>
+    a.frame_rate === b.frame_rate
+      ? h("a", { class: "button small quiet", href: `/api/v1/compare/map?clip=${a.id}&clip=${b.id}`, download: "what-differs.mp4" }, "Save as a film")
+      : null;
+
   studio.compareClips = (...clips) =>
     attempt(async () => {
       const catalogue = await studio.known();
@@ -117,7 +123,7 @@
           "div",
           { class: `films ${equal ? "three" : clips.length > 2 ? "many" : "two"}` },
           clips.map(side),
-          equal ? h("figure", {}, difference(...films, a), h("figcaption", {}, h("b", {}, "≠"), "What differs, three times as bright")) : null,
+          equal ? h("figure", {}, difference(...films, a), h("figcaption", {}, h("b", {}, "≠"), "What differs, three times as bright", saved(a, b))) : null,
         ),
         tools,
         h("div", { class: "compare-table" }, table(clips, catalogue)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from pipelines.metrics.catalogue import CONFIDENT, GROUPS, LIVE, METRICS, Metric
@@ -72,7 +72,7 @@ class Onsets(BaseModel):
 
 
 def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
-    """The routes ``/metrics``, ``/compare``, and those under ``/clips/{clip_id}``: measure, onsets."""
+    """The routes ``/metrics``, ``/compare``, ``/compare/map``, and those under ``/clips/{clip_id}``: measure, onsets."""
 
     @api.get("/metrics")
     def metrics() -> Measures:
@@ -89,6 +89,13 @@ def add(api: APIRouter, studio_of: Callable[[], Studio]) -> None:
             ComparedMetric(name=row.name, values=row.values, best=None if row.best is None else clip[row.best]) for row in rows
         )
         return Comparison(clips=tuple(clip), metrics=tuple(metrics))
+
+    @api.get("/compare/map", response_class=Response, responses={200: {"content": {"video/mp4": {}}}})
+    def compare_map(request: Request, clip: Annotated[list[str], Query(min_length=2, max_length=2)]) -> Response:
+        """An MP4 of what differs between the pictures of two clips of one size and frame rate, three times as bright as it is."""
+        film = studio_of().quality.difference(owner_of(request), clip)
+        headers = {"cache-control": "private, no-cache", "content-disposition": 'inline; filename="what-differs.mp4"'}
+        return Response(film, media_type="video/mp4", headers=headers)
 
     @api.post("/clips/{clip_id}/measure")
     def measure(request: Request, clip_id: str) -> StoredClip:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,15 @@ class QualityService:
             raise ChildProcessError(done.stderr[-2000:])
         told: dict[str, Any] = json.loads(done.stdout)
         return told
+
+    def difference(self, owner: str, clip_ids: Sequence[str]) -> bytes:
+        """An MP4 of what differs between two clips' pictures. Raises ``NotFound`` or ``InvalidRequest``."""
+        from pipelines.metrics.difference import write_difference
+
+        with tempfile.TemporaryDirectory(prefix="studio-map-") as folder:
+            made = Path(folder) / "map.mp4"
+            write_difference([self._library.file(owner, clip_id) for clip_id in clip_ids], made)
+            return made.read_bytes()
 
     def onsets(self, owner: str, clip_id: str) -> list[float]:
         """When something distinctly begins to sound, in seconds; empty for a silent film. Raises ``NotFound``."""

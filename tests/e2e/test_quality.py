@@ -100,4 +100,7 @@ def test_two_clips_side_by_side(visitor: Visitor, dances: dict[str, Any]) -> Non
     most = "c => Math.max(...c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((_, at) => at % 4 < 3))"
     visitor.photograph("compare", both)
     assert difference.evaluate(most) <= 60, "the same picture differs nowhere"
+    with visitor.page.expect_download() as film:
+        both.get_by_role("link", name="Save as a film").click()
+    assert film.value.suggested_filename == "what-differs.mp4" and film.value.path().stat().st_size > 500
     assert not visitor.overflows()

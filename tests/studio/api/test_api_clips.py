@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 from PIL import Image
+
+from pipelines.clip_io import read_media
 
 Finished = Callable[..., dict[str, Any]]
 
@@ -105,3 +108,17 @@ def test_clips_are_compared(client: httpx.Client, finished: Finished) -> None:
     }  # fmt: skip
     assert client.get("/api/v1/compare", params={"clip": made[:1]}).status_code == 422
     assert client.get("/api/v1/compare", params={"clip": [made[0], "0" * 32]}).status_code == 404
+
+
+def test_what_differs_between_two_clips_is_a_film(client: httpx.Client, finished: Finished, tmp_path: Path) -> None:
+    one, two = finished(seed=1)["result"], finished(seed=9)["result"]
+    film = client.get("/api/v1/compare/map", params={"clip": [one["id"], two["id"]]})
+    assert film.status_code == 200 and film.headers["content-type"] == "video/mp4"
+    (tmp_path / "map.mp4").write_bytes(film.content)
+    frames = read_media(tmp_path / "map.mp4").frames
+    assert frames.shape == (one["num_frames"], one["height"], one["width"], 3) and frames.max() > 60
+    wide = finished(seed=1, width=96)["result"]["id"]
+    refused = client.get("/api/v1/compare/map", params={"clip": [one["id"], wide]})
+    assert refused.status_code == 422 and "two clips of one size" in refused.json()["error"]["message"]
+    assert client.get("/api/v1/compare/map", params={"clip": [one["id"]]}).status_code == 422
+    assert client.get("/api/v1/compare/map", params={"clip": [one["id"], "0" * 32]}).status_code == 404
