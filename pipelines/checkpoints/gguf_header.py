@@ -15,7 +15,8 @@ from typing import BinaryIO
 from pipelines.checkpoints.header import LARGEST_HEADER, MOST_TENSORS, Damaged, Header, Tensor, check_name, check_places, shown
 
 MAGIC = b"GGUF"
-_MOST_PAIRS, _MOST_DIMENSIONS, _LARGEST_SIDE = 4096, 4, 2**40
+_MOST_PAIRS, _LARGEST_SIDE = 4096, 2**40
+_MOST_DIMENSIONS = 5  # llama.cpp has 4; files of video models keep the kernels of their 3-D convolutions as they are
 _LONGEST_KEPT = 2000
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9

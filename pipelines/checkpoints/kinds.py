@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipelines.checkpoints.header import Header
-from pipelines.checkpoints.transformer import LTX2_MARKS, layout_of
+from pipelines.checkpoints.transformer import LTX2, layout_of
 
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.", "net.")
 _LORA_ENDINGS = (
@@ -37,7 +37,7 @@ class Content:
 
 
 _MARKS: tuple[tuple[Kind, str, tuple[str, ...]], ...] = (
-    (Kind.TRANSFORMER, "LTX-2", LTX2_MARKS),
+    (Kind.TRANSFORMER, "LTX-2", LTX2.marks),
     (Kind.TRANSFORMER, "LTX-Video", ("patchify_proj.weight", "adaln_single.linear.weight")),
     (Kind.TRANSFORMER, "LTX-Video", ("proj_in.weight", "time_embed.linear.weight", "caption_projection.linear_1.weight")),
     (Kind.TRANSFORMER, "Wan", ("patch_embedding.weight", "blocks.0.self_attn.q.weight")),
@@ -77,8 +77,8 @@ def content_of(header: Header) -> Content:
     """What the file with this header is. A checkpoint of several parts is what its transformer is."""
     if any(name.endswith(_LORA_ENDINGS) for name in header.tensors):
         return Content(Kind.LORA)
-    if layout_of(header) is not None:
-        return Content(Kind.TRANSFORMER, "LTX-2")
+    if (found := layout_of(header)) is not None:
+        return Content(Kind.TRANSFORMER, found[0].family)
     names = set(header.tensors)
     for prefix in _PREFIXES:
         names |= {name.removeprefix(prefix) for name in header.tensors}

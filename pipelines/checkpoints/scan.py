@@ -16,7 +16,7 @@ from pathlib import Path
 from pipelines.checkpoints.gguf_header import MAGIC
 from pipelines.checkpoints.header import Damaged, begins_as_safetensors, read_header
 from pipelines.checkpoints.kinds import Content, Kind, content_of
-from pipelines.checkpoints.transformer import read_transformer, shapes_in
+from pipelines.checkpoints.transformer import LAYOUTS, read_transformer, shapes_in
 from pipelines.contract import InvalidRequest
 from pipelines.family import INDEXES, families
 from pipelines.lora.file import check_layers, linear_layers
@@ -117,7 +117,7 @@ def _looked_at(path: Path, lenders: list[_Lender]) -> Found:
 
 
 def _can_run(content: Content) -> bool:
-    return content == Content(Kind.TRANSFORMER, "LTX-2")
+    return content in [Content(Kind.TRANSFORMER, layout.family) for layout in LAYOUTS]
 
 
 def _use(path: Path, content: Content, fitting: tuple[str, ...]) -> str:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from pipelines.checkpoints.header import Damaged
-from pipelines.checkpoints.transformer import SingleFile, read_transformer, shapes_in
+from pipelines.checkpoints.transformer import LTX2, WAN, SingleFile, read_transformer, shapes_in
 from pipelines.contract import ModelNotFound, Quantization
+from pipelines.family import INDEX
 from pipelines.optimize.plan import Record
 from pipelines.registry import ModelSpec
+
+_WAN_PIPELINES = ("WanPipeline", "WanImageToVideoPipeline", "WanVACEPipeline", "SkyReelsV2")
+"""Of these, ``WanAnimatePipeline``'s transformer has parts that files name otherwise."""
 
 
 def spec_from_file(model_id: str, named: str, models: Mapping[str, ModelSpec]) -> ModelSpec:
     """The model that ``FILE@BASE`` names; ``BASE`` is the id of one of ``models``, which lends all but its transformer.
 
-    Of the file the header is read. Raises ``ModelNotFound`` where it is no whole LTX-2-class transformer or does not fit.
+    Of the file the header is read. Raises ``ModelNotFound`` where it is no whole transformer or does not fit.
     """
     path, separator, lender = named.rpartition("@")
     if not separator:
@@ -37,11 +42,26 @@ def spec_from_file(model_id: str, named: str, models: Mapping[str, ModelSpec]) -
     _check_lender(model_id, base)
     try:
         found = read_transformer(file)
+        if found.family != family_of(base):
+            raise Damaged(f"it holds a transformer of {found.family}, which {base.title} is not")
         if base.is_local:
             found.check(shapes_in(Path(base.source)), base.title)
     except Damaged as error:
         raise ModelNotFound(f"model {model_id}: {file.name} cannot be used: {error}.", field="model") from None
     return _spec(model_id, file.absolute(), found, base)
+
+
+def family_of(spec: ModelSpec) -> str | None:
+    """Whose single files a model can be given; ``None`` for other families."""
+    if spec.call is None:
+        return LTX2.family
+    return WAN.family if (spec.call.text or spec.call.image).startswith(_WAN_PIPELINES) else None
+
+
+def _has_two(folder: Path) -> bool:
+    """Whether a model has one transformer for strong noise and one for weak."""
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    return bool((index.get("transformer_2") or [None])[0])
 
 
 def _check_lender(model_id: str, base: ModelSpec) -> None:
@@ -52,8 +72,10 @@ def _check_lender(model_id: str, base: ModelSpec) -> None:
         reason = "has a single file itself"
     elif base.held_as is not None:
         reason = "holds quantized weights"
-    elif base.loader != "pipelines.models.ltx2.load:load":
-        reason = "is not of LTX-2's class"
+    elif family_of(base) is None:
+        reason = "is of a family whose single files cannot be read"
+    elif base.is_local and _has_two(Path(base.source)):
+        reason = "has two transformers, of which one file is but one,"
     if reason:
         raise ModelNotFound(f"model {model_id}: {base.id} {reason} and cannot lend its other parts; name another.", field="model")
 

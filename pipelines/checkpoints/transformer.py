@@ -1,9 +1,9 @@
-"""An LTX-2-class transformer in a single file: its tensors by diffusers' names, and whether they fit a model's architecture."""
+"""A transformer in a single file: its tensors by diffusers' names, and whether they fit a model's architecture."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,28 @@ from pipelines.lora.layouts import renamed
 
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "")
 """Of Lightricks' checkpoints, of ComfyUI's and GGUF's files, of diffusers'."""
-LTX2_MARKS = ("audio_proj_in.weight", "av_cross_attn_video_a2v_gate.linear.weight", "proj_in.weight")
-_CONNECTORS = ("video_embeddings_connector.", "audio_embeddings_connector.")
-"""Parts of the text's connectors that Lightricks keeps with the transformer; the other model has its own."""
 _NORMS = re.compile(r"\.([qk])_norm\.")
 _TABLES = (
     ("scale_shift_table_a2v_ca_video", "video_a2v_cross_attn_scale_shift_table"),
     ("scale_shift_table_a2v_ca_audio", "audio_a2v_cross_attn_scale_shift_table"),
 )
+# As in diffusers 0.42.1's ``convert_wan_transformer_to_diffusers``, one after the other.
+_WAN_NAMES = (
+    ("time_embedding.0", "condition_embedder.time_embedder.linear_1"),
+    ("time_embedding.2", "condition_embedder.time_embedder.linear_2"),
+    ("text_embedding.0", "condition_embedder.text_embedder.linear_1"),
+    ("text_embedding.2", "condition_embedder.text_embedder.linear_2"),
+    ("time_projection.1", "condition_embedder.time_proj"),
+    ("cross_attn", "attn2"), ("self_attn", "attn1"), (".o.", ".to_out.0."), (".q.", ".to_q."), (".k.", ".to_k."),
+    (".v.", ".to_v."), (".k_img.", ".add_k_proj."), (".v_img.", ".add_v_proj."), (".norm_k_img.", ".norm_added_k."),
+    ("modulation", "scale_shift_table"), ("head.scale_shift_table", "scale_shift_table"), ("head.head", "proj_out"),
+    ("ffn.0", "ffn.net.0.proj"), ("ffn.2", "ffn.net.2"), ("norm2", "norm_"), ("norm3", "norm2"), ("norm_.", "norm3."),
+    ("img_emb.proj.0", "condition_embedder.image_embedder.norm1"),
+    ("img_emb.proj.1", "condition_embedder.image_embedder.ff.net.0.proj"),
+    ("img_emb.proj.3", "condition_embedder.image_embedder.ff.net.2"),
+    ("img_emb.proj.4", "condition_embedder.image_embedder.norm2"),
+    ("before_proj", "proj_in"), ("after_proj", "proj_out"),
+)  # fmt: skip
 _PACKED_4, _NOT_PACKED = 5.6, ("F64", "F32", "F16", "BF16")
 _NUMBERS = ("F8_E4M3", "F8_E5M2", *_NOT_PACKED)
 GGUF_TYPES = (
@@ -29,10 +43,49 @@ GGUF_TYPES = (
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How single files name the tensors of one family's transformers.
+
+    ``named`` gives diffusers' names by a file's own, the prefix taken off; ``marks`` are diffusers' names that only this family
+    has. Tensors that begin with ``others`` belong to other parts of the model.
+    """
+
+    family: str
+    marks: tuple[str, ...]
+    named: Callable[[Iterable[str]], Mapping[str, str]]
+    others: tuple[str, ...] = ()
+
+
+def _ltx2_names(names: Iterable[str]) -> dict[str, str]:
+    return {name: _ltx2_name(name) for name in names}
+
+
+def _wan_names(names: Iterable[str]) -> dict[str, str]:
+    """What diffusers names already keeps its names: its ``norm2`` and ``norm3`` are the other way round."""
+    found = list(names)
+    if not any(".self_attn." in name for name in found):
+        return {name: name for name in found}
+    return {name: _replaced(name, _WAN_NAMES) for name in found}
+
+
+LTX2 = Layout(
+    "LTX-2",
+    ("audio_proj_in.weight", "av_cross_attn_video_a2v_gate.linear.weight", "proj_in.weight"),
+    _ltx2_names,
+    ("video_embeddings_connector.", "audio_embeddings_connector."),
+)
+"""Lightricks keeps parts of the text's connectors with the transformer; the model that lends the others has its own."""
+WAN = Layout("Wan", ("patch_embedding.weight", "blocks.0.attn1.to_q.weight"), _wan_names)
+"""Also SkyReels V2, whose transformers are Wan's."""
+LAYOUTS = (LTX2, WAN)
+
+
+@dataclass(frozen=True)
 class SingleFile:
     """A transformer in one file: ``tensors`` by diffusers' names, ``sources`` what the file itself calls them."""
 
     path: Path
+    family: str
     format: str
     tensors: Mapping[str, Tensor]
     sources: Mapping[str, str]
@@ -64,32 +117,37 @@ class SingleFile:
                 raise Damaged(f"it holds {shown(self.sources[name])}, which the transformer of {title} has not")
 
 
-def layout_of(header: Header) -> str | None:
-    """The prefix that an LTX-2-class transformer's tensors have in a file; ``None`` where it holds no such transformer."""
-    for prefix in _PREFIXES:
-        names = {_diffusers_name(name.removeprefix(prefix)) for name in header.tensors if name.startswith(prefix)}
-        if names.issuperset(LTX2_MARKS):
-            return prefix
+def layout_of(header: Header) -> tuple[Layout, str] | None:
+    """Whose transformer is in a file, and the prefix of its tensors there; ``None`` for none that could be loaded."""
+    for layout in LAYOUTS:
+        for prefix in _PREFIXES:
+            names = layout.named(name.removeprefix(prefix) for name in header.tensors if name.startswith(prefix))
+            if {*names.values()}.issuperset(layout.marks):
+                return layout, prefix
     return None
 
 
 def read_transformer(path: Path) -> SingleFile:
-    """The transformer in ``path``, from its header alone. Raises ``Damaged`` where it is no whole LTX-2-class transformer."""
+    """The transformer in ``path``, from its header alone. Raises ``Damaged`` where it is no whole one of ``LAYOUTS``."""
     header = read_header(path)
-    prefix = layout_of(header)
-    if prefix is None:
+    found = layout_of(header)
+    if found is None:
         from pipelines.checkpoints.kinds import content_of
 
-        found = content_of(header)
-        what = f"{found.kind.value} of {found.family}" if found.family else found.kind.value
-        raise Damaged(f"it holds no transformer of LTX-2's class (by its tensors: {what})")
-    own = [name for name in header.tensors if name.startswith(prefix)]
-    sources = {_diffusers_name(bare): name for name in own if not (bare := name.removeprefix(prefix)).startswith(_CONNECTORS)}
+        content = content_of(header)
+        what = f"{content.kind.value} of {content.family}" if content.family else content.kind.value
+        families = " or ".join(layout.family for layout in LAYOUTS)
+        raise Damaged(f"it holds no transformer of {families} (by its tensors: {what})")
+    layout, prefix = found
+    own = [name.removeprefix(prefix) for name in header.tensors if name.startswith(prefix)]
+    named = layout.named(name for name in own if not name.startswith(layout.others))
+    sources = {name: prefix + bare for bare, name in named.items()}
     known = _NUMBERS if header.format == "safetensors" else GGUF_TYPES
     strange = next((name for name in sources.values() if header.tensors[name].dtype not in known), None)
     if strange is not None:
         raise Damaged(f"{shown(strange)} is of the type {header.tensors[strange].dtype}; {', '.join(known)} can be used")
-    return SingleFile(path, header.format, {name: header.tensors[source] for name, source in sources.items()}, sources)
+    tensors = {name: header.tensors[source] for name, source in sources.items()}
+    return SingleFile(path, layout.family, header.format, tensors, sources)
 
 
 def shapes_in(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -98,10 +156,14 @@ def shapes_in(folder: Path) -> dict[str, tuple[int, ...]]:
     return {name: tensor.shape for file in files for name, tensor in read_header(file).tensors.items()}
 
 
-def _diffusers_name(name: str) -> str:
-    for old, new in _TABLES:
+def _ltx2_name(name: str) -> str:
+    return _NORMS.sub(r".norm_\1.", renamed(_replaced(name, _TABLES)))
+
+
+def _replaced(name: str, table: Iterable[tuple[str, str]]) -> str:
+    for old, new in table:
         name = name.replace(old, new)
-    return _NORMS.sub(r".norm_\1.", renamed(name))
+    return name
 
 
 def _count(shape: tuple[int, ...]) -> int:

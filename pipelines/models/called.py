@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from pipelines.contract import InvalidRequest, ModelNotFound
 from pipelines.family import Call
 from pipelines.models.ltx2.load import absent, fingerprint
 from pipelines.models.prompt_cleaning import repair
+from pipelines.models.single_file import read_single
 from pipelines.optimize.memory import is_shortage
 from pipelines.optimize.offload import is_scarce
 from pipelines.optimize.plan import Offload, Plan, name_of_plan
@@ -27,6 +29,7 @@ from pipelines.registry import ModelSpec
 
 _log = logging.getLogger(__name__)
 _AS_IT_IS = Plan()
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _TEXT = ("text_encoder", "text_encoder_2")
 _NETWORKS = ("transformer", "transformer_2", "transformer_ref")
 _READ_APART = (*_TEXT, "image_encoder")
@@ -77,12 +80,17 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
     own = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
     kind = pipeline_class(spec.call.text or spec.call.image)
     try:
-        pipeline = assembled(kind, spec.source, spec.call, dtypes_of(spec.call, own), spec.is_local)
+        given = {"transformer": read_single(spec, own)} if spec.transformer else {}
+        pipeline = assembled(kind, spec.source, spec.call, dtypes_of(spec.call, own), spec.is_local, given)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if is_shortage(error):
             raise
         _log.warning("%s could not be loaded: %s", spec.source, error)
         raise ModelNotFound(absent(spec), field="model") from error
+    if spec.transformer and getattr(pipeline, "transformer_2", None) is not None:
+        raise ModelNotFound(
+            f"{spec.title}: its base has two transformers, of which one file is but one; name another.", field="model"
+        )
     for names, mode in ((_NETWORKS, plan.quantization), (_TEXT, plan.text_quantization)):
         for name in names:
             if getattr(pipeline, name, None) is not None:
@@ -92,14 +100,16 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
     return CalledModel(spec, sha256, device, _placed(pipeline, device, plan.offload))
 
 
-def assembled(kind: Any, source: str, call: Call, dtypes: Mapping[str, torch.dtype], is_local: bool) -> Any:
-    """``kind.from_pretrained``, its parts whole and of the classes that ``call`` names.
+def assembled(
+    kind: Any, source: str, call: Call, dtypes: Mapping[str, torch.dtype], is_local: bool, given: Mapping[str, Any] = _NOTHING
+) -> Any:
+    """``kind.from_pretrained``, its parts whole and of the classes that ``call`` names; those ``given`` are not loaded.
 
     What a file lacks, transformers would fill with noise and diffusers leave empty. Raises ``OSError`` or ``ValueError``, and
     what torch and safetensors raise of damaged files.
     """
     index = kind.load_config(source, local_files_only=is_local)
-    found: dict[str, Any] = dict.fromkeys(call.parts)
+    found: dict[str, Any] = dict.fromkeys(call.parts) | dict(given)
     for name in _READ_APART:
         library, part = index.get(name) or ("", "")
         if library == "transformers":

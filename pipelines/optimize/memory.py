@@ -183,9 +183,10 @@ def widths_of(spec: ModelSpec, device: str) -> Widths:
     """The numbers of ``spec`` on a kind of device (``cpu`` computes in float32)."""
     element = 4 if device == "cpu" or spec.dtype == "float32" else 2
     if spec.is_local:
+        single = Path(spec.transformer) if spec.transformer else None
         if spec.call is not None:
-            return Widths(**_weighed(Path(spec.source), None, element))
-        return _read(Path(spec.source), Path(spec.transformer) if spec.transformer else None, element)
+            return Widths(**_weighed(Path(spec.source), single, element))
+        return _read(Path(spec.source), single, element)
     whole = spec.memory_bytes * element // 2
     saved = _reckoned_savings(whole, element)
     shares = {True: _TEXT_SHARE, False: 1 - _TEXT_SHARE}

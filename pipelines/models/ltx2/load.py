@@ -18,8 +18,8 @@ from diffusers import LTX2Pipeline
 from safetensors import safe_open
 
 from pipelines.contract import ModelNotFound
-from pipelines.models.ltx2.single_file import read_single
 from pipelines.models.manifest import checked, digest, name_of, verify
+from pipelines.models.single_file import read_single
 from pipelines.optimize.offload import keep_away, rest_to
 from pipelines.optimize.plan import QUANTIZED_FILE, Offload, Plan, name_of_plan, name_of_quantized, prepare, prepare_text, settle
 from pipelines.registry import ModelSpec

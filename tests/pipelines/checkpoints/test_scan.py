@@ -39,8 +39,9 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_file({"lora_unet_x.lora_down.weight": np.zeros((4, 8), np.float32)}, root / "loras" / "strange.safetensors")
     shutil.copyfile(next((POCKET_FOLDER / "vae").glob("*.safetensors")), root / "vae" / "vae")
     shutil.copyfile(POCKET_FOLDER / "text_encoder" / "model.safetensors", root / "text_encoders" / "gemma.safetensors")
-    wan = ("patch_embedding.weight", "blocks.0.self_attn.q.weight")
-    save_file({name: np.zeros(4, np.float32) for name in wan}, root / "diffusion_models" / "w.safetensors")
+    wan, flux = ("patch_embedding.weight", "blocks.0.self_attn.q.weight"), ("double_blocks.0.img_attn.qkv.weight",)
+    for file, names in (("w", wan), ("f", flux)):
+        save_file({name: np.zeros(4, np.float32) for name in names}, root / "diffusion_models" / f"{file}.safetensors")
     (root / "checkpoints" / "old.ckpt").write_bytes(pickle.dumps({"a": 1}))
     (root / "checkpoints" / "cut.safetensors").write_bytes((root / "checkpoints" / "film.safetensors").read_bytes()[:5000])
     (root / "checkpoints" / "put_checkpoints_here").write_text("")
@@ -61,7 +62,8 @@ def found(comfy: Path) -> dict[str, Found]:
         ("checkpoints/film.safetensors", "transformer", "LTX-2", ("pocket",), "@pocket"),
         ("unet/small.gguf", "transformer", "LTX-2", ("pocket",), "@pocket"),
         ("diffusion_models/other-size.bin", "transformer", "LTX-2", (), "No model here has its sizes"),
-        ("diffusion_models/w.safetensors", "transformer", "Wan", (), "cannot be used"),
+        ("diffusion_models/w.safetensors", "transformer", "Wan", (), "No model here has its sizes"),
+        ("diffusion_models/f.safetensors", "transformer", "FLUX", (), "cannot be used"),
         ("loras/style.safetensors", "LoRA", "LTX-2", ("pocket", "pocket-world"), "lora import"),
         ("loras/strange.safetensors", "LoRA", "", (), "not here"),
         ("vae/vae", "VAE", "LTX-2", (), "brings its own"),
@@ -79,7 +81,7 @@ def test_each_file_is_what_its_header_says(
 
 
 def test_nothing_else_is_listed(found: dict[str, Found]) -> None:
-    assert len(found) == 11
+    assert len(found) == 12
 
 
 def test_the_command_lists_the_same_changes_nothing_and_what_it_says_works(comfy: Path, tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_the_command_lists_the_same_changes_nothing_and_what_it_says_works(comfy
     command = [sys.executable, "app.py", "models", "scan", "--json"]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=120)
     told = {each["path"]: each for each in json.loads(run.stdout)["found"]}
-    assert len(told) == 11 and sorted((path, path.stat().st_mtime_ns) for path in comfy.rglob("*")) == before
+    assert len(told) == 12 and sorted((path, path.stat().st_mtime_ns) for path in comfy.rglob("*")) == before
     variable, _, value = told[str(comfy / "unet" / "small.gguf")]["use"].partition("=")
     named = json.loads(shlex.split(value)[0])
     assert variable == "STUDIO_MODELS"

@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import GGUFQuantizationConfig, LTX2VideoTransformer3DModel
+from diffusers import ConfigMixin, GGUFQuantizationConfig
 from safetensors import SafetensorError, safe_open
 
 from pipelines.checkpoints.header import Damaged
 from pipelines.checkpoints.transformer import SingleFile, read_transformer
 from pipelines.contract import ModelNotFound
 from pipelines.registry import ModelSpec
+
+
+class _Config(ConfigMixin):
+    """Reads the configuration of any network."""
+
+    config_name = "config.json"
 
 
 def read_single(spec: ModelSpec, dtype: torch.dtype) -> Any:
@@ -23,11 +30,12 @@ def read_single(spec: ModelSpec, dtype: torch.dtype) -> Any:
     file = Path(spec.transformer)
     try:
         found = read_transformer(file)
-        found.check(_shapes(spec), f"{spec.title}'s base")
+        kind, shapes = _architecture(spec)
+        found.check(shapes, f"{spec.title}'s base")
         weights = _unpacked(found) if found.format == "gguf" else _read(found)
     except (Damaged, SafetensorError, OSError) as error:
         raise ModelNotFound(f"{spec.title}: {file.name} cannot be used: {error}.", field="model") from error
-    return LTX2VideoTransformer3DModel.from_single_file(
+    return kind.from_single_file(
         weights,
         config=spec.source,
         subfolder="transformer",
@@ -37,18 +45,19 @@ def read_single(spec: ModelSpec, dtype: torch.dtype) -> Any:
     )
 
 
-def _shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor that the base's configuration asks for; nothing is allocated."""
+def _architecture(spec: ModelSpec) -> tuple[Any, dict[str, tuple[int, ...]]]:
+    """The class that the base's configuration names, and the shape of every tensor that it asks for; nothing is allocated."""
     try:
-        config = LTX2VideoTransformer3DModel.load_config(spec.source, subfolder="transformer", local_files_only=spec.is_local)
+        config = _Config.load_config(spec.source, subfolder="transformer", local_files_only=spec.is_local)
     except (OSError, ValueError) as error:
         raise ModelNotFound(
             f"{spec.title}: the model that lends the other parts ({spec.source}) is not on this machine; install it.",
             field="model",
         ) from error
+    kind = getattr(diffusers, config["_class_name"])
     with torch.device("meta"):
-        network = LTX2VideoTransformer3DModel.from_config(config)
-    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        network = kind.from_config(config)
+    return kind, {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
 def _read(found: SingleFile) -> dict[str, torch.Tensor]:
