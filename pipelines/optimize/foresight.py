@@ -48,7 +48,7 @@ class Foresight:
         """How sparingly to begin: as it had to be done before for less, or as what is free now suggests."""
         if _pixels(request) >= self._short.get(request.model, math.inf):
             return SPARING
-        if self.gauge is None or not isinstance(request, GenerationRequest) or self.spec_of(request.model).call is not None:
+        if self.gauge is None or not isinstance(request, GenerationRequest) or not self._model(request.model).can_tell:
             return PLENTY
         return thrift_for(self.predict(request), self.gauge.free())
 

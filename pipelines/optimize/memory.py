@@ -59,6 +59,8 @@ class Widths:
     upsampler_parameters: int = 497_867_904
     upsampler_width: int = 1024
     """Of the latent upsampler, which is loaded for its stage only."""
+    has_layout: bool = True
+    """Whether it is known how large what it computes is; of what diffusers' pipelines run, runs alone can tell."""
 
     def held_bytes(self, plan: Plan) -> int:
         """Bytes of the weights as ``plan`` holds them, where they are used."""
@@ -185,13 +187,13 @@ def widths_of(spec: ModelSpec, device: str) -> Widths:
     if spec.is_local:
         single = Path(spec.transformer) if spec.transformer else None
         if spec.call is not None:
-            return Widths(**_weighed(Path(spec.source), single, element))
+            return Widths(**_weighed(Path(spec.source), single, element), has_layout=False)
         return _read(Path(spec.source), single, element)
     whole = spec.memory_bytes * element // 2
     saved = _reckoned_savings(whole, element)
     shares = {True: _TEXT_SHARE, False: 1 - _TEXT_SHARE}
     away = {(mode, text): round(_AWAY * (whole * shares[text] - less)) for (mode, text), less in saved.items()}
-    return Widths(whole, element, saved, away)
+    return Widths(whole, element, saved, away, has_layout=spec.call is None)
 
 
 def plan_of(spec: ModelSpec, asked: Quantization, device: str, room_bytes: int | None) -> Plan:
@@ -333,6 +335,8 @@ def _tensors(file: Path) -> Iterable[_Tensor]:
 def _quantities(stage: str, work: Work, widths: Widths) -> list[tuple[float, float]]:
     """What a stage holds beyond the weights: (bytes, how often at once by the network's layout), a constant first."""
     element, pixels = widths.element_bytes, work.pixels
+    if not widths.has_layout:
+        return [(512.0 * MIB, 1), (4.0 * work.made_pixels, 1)]
     frames = 3.0 * pixels * work.has_video
     cells = ((work.num_frames - 1) // widths.temporal + 1) * (work.height // widths.spatial) * (work.width // widths.spatial)
     samples = 4.0 * work.duration_s * widths.sample_rate
@@ -383,8 +387,19 @@ class MemoryModel:
             rest += latest.settled_bytes - self._weights_bytes(latest.work)
         elif self.device == "cpu":
             rest += _PROGRAM_BYTES + _WARMING_BYTES
-        peaks = {stage: rest + round(max(0.0, self._beyond(stage, work))) for stage in work.stages()}
+        peaks = {stage: rest + round(max(0.0, self._beyond(stage, work))) for stage in work.stages() if self._is_known(stage)}
         return Prediction(rest, peaks, len(self.measured))
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether anything is known beside the weights."""
+        return any(map(self._is_known, STAGES))
+
+    def _is_known(self, stage: str) -> bool:
+        return self.widths.has_layout or bool(self._runs(stage))
+
+    def _runs(self, stage: str) -> list[Measured]:
+        return [run for run in self.measured if stage in run.peaks and not run.warmed_up]
 
     def _weights_bytes(self, work: Work) -> int:
         return self.widths.held_bytes(Plan(work.quantization, self.text_quantization, offload=self.offload))
@@ -395,15 +410,18 @@ class MemoryModel:
 
     def _multiples(self, stage: str, prior: Sequence[float]) -> np.ndarray:
         """How often each quantity is held: ridge regression towards ``prior``, which may be wrong by its own size."""
-        runs = [run for run in self.measured if stage in run.peaks and not run.warmed_up]
-        drawn = np.asarray(prior, float)
+        runs = self._runs(stage)
+        drawn = spread = np.asarray(prior, float)
+        if not self.widths.has_layout:  # all of it grows with the pixels, until runs of several sizes tell otherwise
+            most = max((run.peaks[stage] - run.rest_bytes) / (4.0 * run.work.made_pixels) for run in runs)
+            drawn, spread = np.array([0.0, most]), np.array([1.0, max(most, 1e-3)])
         if not runs:
             return drawn
         sizes = np.array([[size for size, _ in _quantities(stage, run.work, self.widths)] for run in runs])
         seen = np.array([run.peaks[stage] - run.rest_bytes for run in runs], float)
         noise = _NOISE_BYTES + _NOISE_SHARE * np.abs(seen)
-        rows = np.vstack([sizes / noise[:, None], np.diag(1 / drawn)])
-        found, *_ = np.linalg.lstsq(rows, np.concatenate([seen / noise, np.ones(len(drawn))]), rcond=None)
+        rows = np.vstack([sizes / noise[:, None], np.diag(1 / spread)])
+        found, *_ = np.linalg.lstsq(rows, np.concatenate([seen / noise, drawn / spread]), rcond=None)
         return np.asarray(found)
 
 

@@ -43,8 +43,6 @@ class ForecastService:
         """The forecast of ``request``, completed by its model's defaults. Raises ``InvalidRequest`` or ``ModelNotFound``."""
         full = self._catalogue.complete(request)
         spec = self._catalogue.get(full.model)
-        if spec.call is not None:
-            raise InvalidRequest(f"model is {spec.id}, of whose clips nobody can tell yet what memory they take.", field="model")
         with self._database.read() as connection:
             device = self._device(memory.latest_device(connection))
             rows, seen = memory.latest(connection, device, spec.id), memory.evidence(connection, device, spec.id)
@@ -54,6 +52,10 @@ class ForecastService:
         runs = seen.held_as(automatic.quantization)
         model = MemoryModel(widths_of(spec, device), device, runs, plan.text_quantization, plan.offload)
         work = replace(Work.of(full), quantization=plan.quantization)
+        if not model.can_tell:
+            raise InvalidRequest(
+                f"model is {spec.id}: what its clips take of the memory is known only after one was made here.", field="model"
+            )
         found = model.predict(work)
         short = seen.short_pixels()
         ran_short = short is not None and short <= work.made_pixels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.contract import Conflict, GenerationRequest, ModelNotFound, Quantization
+from pipelines.contract import Conflict, GenerationRequest, InvalidRequest, ModelNotFound, Quantization
 from pipelines.models.fetch import free_bytes, on_disk_bytes
 from pipelines.models.installed import Installed, installed
 from pipelines.optimize.plan import Offload
@@ -123,12 +123,15 @@ class ModelService:
         return self.default()
 
     def _forecast(self, spec: ModelSpec, found: Installed) -> MemoryForecast | None:
-        """Of a clip with the model's own settings; none for a family that diffusers runs, and for a folder of its owner's that
-        lacks what would have to be read.
+        """Of a clip with the model's own settings; none for a family that diffusers runs before its first clip here, and for a
+        folder of its owner's that lacks what would have to be read.
         """
-        if spec.call is not None or (spec.is_local and found.missing):
+        if spec.is_local and found.missing:
             return None
-        return self._forecasts.of(GenerationRequest(prompt="-", model=spec.id))
+        try:
+            return self._forecasts.of(GenerationRequest(prompt="-", model=spec.id))
+        except InvalidRequest:
+            return None
 
 
 def _to_fetch_bytes(spec: ModelSpec) -> int | None:
@@ -147,7 +150,7 @@ def _unknown(spec: ModelSpec) -> str:
     if not spec.memory_bytes:
         return "What its weights take is not known before they are here, nor what a clip takes beyond them."
     weights = f"files hold {_gb(spec.download_bytes)} of weights" if spec.is_local else f"weights take {_gb(spec.memory_bytes)}"
-    return f"Its {weights}{'' if spec.is_local else ' in 16 bits'}; what a clip takes beyond them cannot be told beforehand."
+    return f"Its {weights}{'' if spec.is_local else ' in 16 bits'}; what a clip takes beyond them is known once one was made here."
 
 
 def _memory(spec: ModelSpec, told: MemoryForecast) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from pipelines.contract import EditRequest, GenerationRequest, InvalidRequest, ModelNotFound
+from pipelines.models.wan import twin as wan
 from pipelines.optimize.gauge import ProcessGauge
+from pipelines.optimize.memory import Work
 from pipelines.optimize.plan import Offload
 from studio.services.records import now
 from studio.settings import Settings
@@ -122,6 +124,24 @@ def test_edits_and_runs_that_nobody_weighed_are_no_evidence(idle: Studio) -> Non
     found = memory_row(request, metrics)
     assert found is not None and (found.rest_bytes, found.settled_bytes, found.free_bytes) == (1, 2, 3)
     assert json.loads(found.peaks) == {"write": 4} and not found.ran_short
+
+
+def test_a_family_is_foretold_once_it_was_seen(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "twin"
+    wan.build().save_pretrained(folder)
+    with closing_studio(settings.model_copy(update={"models": {"twin": folder}})) as studio:
+        request = GenerationRequest(prompt="a dog", model="twin", height=64, width=64, num_frames=9)
+        with pytest.raises(InvalidRequest, match="known only after one was made here"):
+            studio.forecasts.of(request)
+        assert studio.models.state("twin").fits is None
+        work = json.dumps(asdict(Work.of(studio.catalogue.complete(request))))
+        peaks = json.dumps({"denoise": 3 * GIB, "decode picture": 2 * GIB})
+        with studio._database.write() as connection:
+            memory.insert(connection, row(model="twin", work=work, peaks=peaks))
+        told = studio.forecasts.of(request)
+        assert told.runs == 1 and told.peak_stage == "denoise" and told.peak_bytes == pytest.approx(3 * GIB, rel=0.1)
+        assert [each.stage for each in told.stages] == ["denoise", "decode picture"]
+        assert studio.models.state("twin").fits is not None
 
 
 def test_what_cannot_be_made_cannot_be_forecast(idle: Studio) -> None:
