@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 
 from pipelines.ahead import ByName, denoise_ahead
 from pipelines.clip_io import FILE_SAMPLE_RATE
-from pipelines.conditioning import TextConditioning, encode_prompt
+from pipelines.conditioning import TextConditioning, encode_prompt, key_of
 from pipelines.contract import (
     AnyRequest,
     Clip,
@@ -61,7 +61,7 @@ from pipelines.optimize.plan import Offload, Plan
 from pipelines.optimize.tiling import Decoding, Part, decode_tile
 from pipelines.passes import Passes, Steering
 from pipelines.registry import ModelCatalogue, ModelSpec
-from pipelines.stages import called, in_one_stage, in_two_stages, shape_in
+from pipelines.stages import called, in_one_stage, in_two_stages, shape_in, texts_of
 from pipelines.version import code_version as code_version
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ class Engine:
         self._sources: Mapping[str, Path] = {}
         self._shown: frozenset[str] = frozenset()
         self._keys: frozenset[str] = frozenset()
+        self._coming: tuple[GenerationRequest, ...] = ()
         self._ahead_s: dict[str, float] = {}
         self._gauge = gauge_of(self.device)
         self.foresight = Foresight(self.device.type, self._gauge, self.spec, self.plan)
@@ -194,8 +195,19 @@ class Engine:
         if self._group is None:
             yield alone
             return
+        self._group.read_ahead(self._coming_texts(model))
         with self._group.passes(alone, stack, self._devices.layout()) as shared:
             yield shared
+
+    def expect(self, requests: Sequence[GenerationRequest]) -> None:
+        """What will be asked for next: a device for texts reads it while the others denoise."""
+        self._coming = tuple(requests)
+
+    def _coming_texts(self, model: Any) -> Iterator[str]:
+        for request in self._coming:
+            if request.model == model.spec.id:
+                texts = texts_of(request, model.sha256)
+                yield from (text for text in texts if key_of(model, text) not in self.conditionings)
 
     def spec(self, model_id: str) -> ModelSpec:
         """The model's entry in the catalogue. Raises ``ModelNotFound``."""

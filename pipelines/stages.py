@@ -12,9 +12,11 @@ from pipelines.nodes.diffusers_call import DiffusersCall
 from pipelines.nodes.edit_media import Stream
 from pipelines.nodes.encode_ends import EncodeEnds
 from pipelines.nodes.encode_prompt import EncodePrompt
-from pipelines.nodes.encode_timeline import encoder_of
+from pipelines.nodes.encode_timeline import EncodeTimeline, encoder_of
 from pipelines.nodes.give_references import GiveReferences
 from pipelines.nodes.upsample_latents import UpsampleLatents
+
+_READING = (EncodePrompt, EncodeTimeline)
 
 
 def shape_in(request: ClipRequest) -> dict[str, Any]:
@@ -80,6 +82,13 @@ def in_two_stages(request: GenerationRequest, weights: str) -> dict[str, Node]:
         start=Wire(node="upsample"),
         steps_before=request.num_inference_steps,
     )
+
+
+def texts_of(request: GenerationRequest, weights: str) -> list[str]:
+    """All that is read for a complete ``request``: its prompt, or the texts of its times, and what it is to stay away from."""
+    nodes = in_one_stage(request, weights).values()
+    read = [(node.text,) if isinstance(node, EncodePrompt) else node.texts for node in nodes if isinstance(node, _READING)]
+    return [text for texts in read for text in texts]
 
 
 def _stage(request: GenerationRequest, weights: str, settings: dict[str, Any], name: str = "", **changes: Any) -> dict[str, Node]:

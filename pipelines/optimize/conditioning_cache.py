@@ -101,6 +101,11 @@ class ConditioningCache:
         """What lies on disk, as far as this process knows."""
         return self._disk.size_bytes
 
+    def __contains__(self, key: Key) -> bool:
+        """Whether ``fetch`` would probably find it; files are not opened."""
+        name = key.digest
+        return name in self._values or (self._folder is not None and self._path(name).exists())
+
     def fetch(self, key: Key, make: Callable[[], Tensors]) -> Tensors:
         """The tensors of ``key``, made by ``make`` where they are not kept; what is kept lies in the CPU's memory."""
         name = key.digest

@@ -150,7 +150,7 @@ def _unknown(spec: ModelSpec) -> str:
     if not spec.memory_bytes:
         return "What its weights take is not known before they are here, nor what a clip takes beyond them."
     weights = f"files hold {_gb(spec.download_bytes)} of weights" if spec.is_local else f"weights take {_gb(spec.memory_bytes)}"
-    return f"Its {weights}{'' if spec.is_local else ' in 16 bits'}; what a clip takes beyond them is known once one was made here."
+    return f"Its {weights}{'' if spec.is_local else ' in 16 bits'}; what a clip takes beyond is known once one was made here."
 
 
 def _memory(spec: ModelSpec, told: MemoryForecast) -> str:

@@ -160,6 +160,13 @@ def first(connection: Connection) -> JobRow | None:
     return _row(row) if row else None
 
 
+def next_in_line(connection: Connection, count: int) -> list[JobRow]:
+    """The first of the queued jobs."""
+    return [
+        _row(row) for row in connection.execute(f"SELECT * FROM jobs WHERE state = 'queued' ORDER BY {_QUEUE} LIMIT ?", (count,))
+    ]
+
+
 def claim(connection: Connection, lease_until: float, started_at: str) -> JobRow | None:
     """Take the next job: one attempt and one fencing number more. ``None`` when nothing waits."""
     row = connection.execute(

@@ -141,4 +141,4 @@ class Attendance:
 
 
 def _run(lease: Lease) -> Run:
-    return Run(lease.ticket, lease.request, lease.path, lease.thumbnail, lease.sources, lease.evidence)
+    return Run(lease.ticket, lease.request, lease.path, lease.thumbnail, lease.sources, lease.evidence, lease.coming)

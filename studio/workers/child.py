@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -45,6 +45,9 @@ class RunsRequests(Protocol):
     def model(self, model_id: str) -> Any:
         """Load a model ahead of its first use."""
 
+    def expect(self, requests: Sequence[GenerationRequest]) -> None:
+        """Be told what will be asked for next."""
+
     def remember(self, model_id: str, evidence: Evidence) -> None:
         """Reckon with what earlier runs of a model took of the memory."""
 
@@ -73,6 +76,7 @@ class Worker:
         self._say(Ready(_preload(engine, setup.preload) if setup.preload else None))
         while True:
             runs = self._runs.get()
+            engine.expect(runs[-1].coming)
             for run in runs:
                 if run.evidence is not None:
                     engine.remember(run.request.model, run.evidence)

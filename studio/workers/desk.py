@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
-from pipelines.contract import AnyRequest, Clip, EditRequest, Metric, Preview, Progress, stored_request
+from pipelines.contract import AnyRequest, Clip, EditRequest, GenerationRequest, Metric, Preview, Progress, stored_request
 from pipelines.lora.catalogue import shipped
 from pipelines.optimize.batching import kind_of
 from pipelines.optimize.memory import Evidence
@@ -28,6 +28,8 @@ from studio.workers.weighing import memory_row
 
 PREPARING = Progress("prepare", 0, 1)
 _NAME_CHARACTERS = 60
+_LOOKS_AHEAD = 4
+"""Jobs behind one that its worker is told of."""
 _MOST_STUDIO_ENDS = 10
 _TIMES = {1: "once", 2: "twice", 3: "three times"}
 
@@ -46,6 +48,7 @@ class Lease:
     thumbnail: Path
     sources: Mapping[str, Path] = field(default_factory=dict)
     evidence: Evidence | None = None
+    coming: tuple[GenerationRequest, ...] = ()
     meter: ProgressMeter = field(default_factory=ProgressMeter)
     metrics: dict[str, float] = field(default_factory=dict)
     """The numbers that the worker told so far."""
@@ -145,7 +148,13 @@ class Desk:
             thumbnail=self._settings.thumbnails_dir / folder / f"{clip_id}.webp",
             sources=self._sources(row.owner, request),
             evidence=self._evidence(request.model),
+            coming=self._coming(),
         )
+
+    def _coming(self) -> tuple[GenerationRequest, ...]:
+        with self._database.read() as connection:
+            found = [stored_request(row.request) for row in jobs.next_in_line(connection, _LOOKS_AHEAD)]
+        return tuple(request for request in found if isinstance(request, GenerationRequest))
 
     def _evidence(self, model: str) -> Evidence | None:
         with self._database.read() as connection:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.contract import AnyRequest, Clip, Metric, Preview, Progress, StudioError
+from pipelines.contract import AnyRequest, Clip, GenerationRequest, Metric, Preview, Progress, StudioError
 from pipelines.optimize.memory import Evidence
 from studio.settings import Settings
 
@@ -34,6 +34,8 @@ class Run:
     """The files behind the ``clip:`` references of the request."""
     evidence: Evidence | None = None
     """What its model's runs took of the memory here before."""
+    coming: tuple[GenerationRequest, ...] = ()
+    """What is next in the queue."""
 
 
 @dataclass(frozen=True)

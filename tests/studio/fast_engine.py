@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,9 @@ class FastEngine:
 
     def model(self, model_id: str) -> None:
         """There is nothing to load."""
+
+    def expect(self, requests: Sequence[GenerationRequest]) -> None:
+        """It is ready at any time."""
 
     def remember(self, model_id: str, evidence: Evidence) -> None:
         """It takes hardly any memory."""

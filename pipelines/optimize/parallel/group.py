@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -68,6 +68,8 @@ SILENCE_S = 20.0
 _START_S = 180.0
 """The same until its first one: several processes that load their libraries at once take their time."""
 _GRACE_S = 10.0
+_MOST_AHEAD = 16
+"""Texts that are read before anybody needs them."""
 _AS_IT_IS = Plan()
 _LEAVE_S = 30.0
 """So long may rank 0 go on with what it computes itself before it meets that a rank is gone."""
@@ -106,6 +108,9 @@ class Group:
         self._gone, self._idle = threading.Event(), threading.Event()
         self._idle.set()
         self._inbox: queue.Queue[Any] = queue.Queue()
+        self._encoded: queue.Queue[Any] = queue.Queue()
+        self._asked: list[str] = []
+        self._read: dict[str, TextConditioning] = {}
         self._links: dict[Layout, Links] = {}
         self._machine: Machine | None = None
         self._weights = Weights()
@@ -214,9 +219,34 @@ class Group:
                 assert self._texts is not None, "somebody reads texts"
                 self._tell(Read(text))
                 return self._texts.encode(text)
+            if text not in self._read:
+                self._ask_for(text)
+            while text not in self._read:
+                self._take_in(self._answer(Encoded))
+            return self._read.pop(text)
+
+    def read_ahead(self, texts: Iterable[str]) -> None:
+        """Let the device for texts read these while the others denoise; nothing without one. Their ``encode`` then finds them."""
+        if self._reader is None or self._lost:
+            return
+        while not self._encoded.empty():
+            self._take_in(self._encoded.get())
+        for text in texts:
+            if text not in self._read and len(self._asked) + len(self._read) < _MOST_AHEAD:
+                with suppress(OSError):  # as in _end
+                    self._ask_for(text)
+
+    def _ask_for(self, text: str) -> None:
+        assert self._reader is not None
+        if text not in self._asked:
             say(self._reader.pipe, Read(text))
-            conditioning: TextConditioning = self._answer(Encoded).conditioning
-            return conditioning
+            self._asked.append(text)
+
+    def _take_in(self, answer: Encoded) -> None:
+        self._asked.remove(answer.text)
+        self._read[answer.text] = answer.conditioning
+        while len(self._read) > _MOST_AHEAD:  # what nobody came for, such as of a job that was cancelled
+            del self._read[next(iter(self._read))]
 
     def sent_bytes(self) -> int:
         """What all ranks have sent each other over their links."""
@@ -278,9 +308,10 @@ class Group:
             say(other.pipe, message)
 
     def _answer(self, kind: type[Any]) -> Any:
+        inbox = self._encoded if kind is Encoded else self._inbox
         while True:
             try:
-                answer = self._inbox.get(timeout=0.5)
+                answer = inbox.get(timeout=0.5)
             except queue.Empty:
                 if self._lost:
                     raise RuntimeError(self._lost) from None
@@ -305,8 +336,10 @@ class Group:
                     case Failed(what, is_short):
                         self._short = is_short
                         return self._lose(other, f"failed ({what})")
-                    case Ready() | Sent() | Encoded():
+                    case Ready() | Sent():
                         self._inbox.put(message)
+                    case Encoded():
+                        self._encoded.put(message)
             for other in self._others:
                 if time.monotonic() - signs[other.rank] > SILENCE_S:
                     return self._lose(other, f"gave no sign of life for {SILENCE_S:g} seconds")

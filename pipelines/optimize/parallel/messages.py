@@ -89,6 +89,7 @@ class Read:
 class Encoded:
     """From the process that reads texts: what it made of one."""
 
+    text: str
     conditioning: TextConditioning
 
 

@@ -104,7 +104,7 @@ class Rank:
     def _read_texts(self) -> None:
         reader = self._loaded("load_reader")
         while isinstance(told := self._told.get(), Read):
-            self._say(Encoded(encode_prompt(reader, told.text)))
+            self._say(Encoded(told.text, encode_prompt(reader, told.text)))
 
     def _work(self) -> None:
         join = self._join

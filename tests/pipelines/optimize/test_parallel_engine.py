@@ -66,6 +66,13 @@ def test_texts_are_read_on_a_device_of_their_own(catalogue, twin_folder, tmp_pat
         made = group.encode("a bee").tensors()
         assert "text" not in vars(model)
         assert all(torch.equal(each, made[name]) for name, each in encode_prompt(model, "a bee").tensors().items())
+        group.read_ahead(["a cat", "a dog", "a cat"])
+        assert group._asked == ["a cat", "a dog"]
+        group.encode("a cow")  # stands behind them, so they are there before it
+        assert group._asked == [] and {*group._read} == {"a cat", "a dog"}
+        made = group.encode("a dog").tensors()
+        assert all(torch.equal(each, made[name]) for name, each in encode_prompt(model, "a dog").tensors().items())
+        assert {*group._read} == {"a cat"} and group._asked == []
     finally:
         group.close()
     elsewhere = Engine(catalogue, media_dir=tmp_path, device=Devices("cpu+cpu", "text"))
@@ -75,6 +82,13 @@ def test_texts_are_read_on_a_device_of_their_own(catalogue, twin_folder, tmp_pat
             *_, done = each.run(request, tmp_path / f"{name}.mp4")
             assert isinstance(done, Done)
         assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
+        coming = request_of(catalogue, width=256, prompt="a fox")
+        elsewhere.expect([coming])
+        list(elsewhere.run(request_of(catalogue, width=256, seed=5), tmp_path / "before.mp4"))
+        asked = elsewhere._group._asked
+        assert "a fox" in asked, "it is read while the clip before it is denoised"
+        list(elsewhere.run(coming, tmp_path / "fox.mp4"))
+        assert "a fox" not in asked and "a fox" not in elsewhere._group._read
         os.kill(elsewhere._group.pids()[0], signal.SIGKILL)
         with pytest.raises(DeviceLost, match="what reads texts on cpu was ended by signal 9"):
             list(elsewhere.run(request_of(catalogue, width=256, prompt="a cat"), tmp_path / "lost.mp4"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ class Painter:
     def model(self, model_id: str) -> Any:
         """There is nothing to load; an unknown model is still an error."""
         return self._catalogue.get(model_id)
+
+    def expect(self, requests: Sequence[GenerationRequest]) -> None:
+        """It is ready at any time."""
 
     def remember(self, model_id: str, evidence: Evidence) -> None:
         """It takes hardly any memory."""

@@ -118,6 +118,13 @@ def test_names_come_from_the_prompt(short, small):
     assert not dataclasses.is_dataclass(clip)
 
 
+def test_a_lease_says_what_is_next_in_line(short, small):
+    for prompt in ("first", "second", "third"):
+        short.jobs.submit(OWNER, small(prompt))
+    lease = short._desk.claim()
+    assert [lease.request.prompt, *(each.prompt for each in lease.coming)] == ["first", "second", "third"]
+
+
 def test_a_lease_brings_what_its_models_runs_took_before(short, small):
     short.jobs.submit(OWNER, small())
     short.jobs.submit(OWNER, small())
