@@ -9,7 +9,7 @@
     source = null,
     planning = 0,
     turn = 0, // what was asked for before the latest change is answered in vain
-    opening = 0;
+    wanted = null; // the clip that was opened last, also while it is still on its way
 
   const rate = () => now.clip.frame_rate;
   const last = () => now.clip.num_frames - 1;
@@ -248,29 +248,31 @@
   }
 
   async function submit(body = asked()) {
+    const edited = now.clip;
     await attempt(async () => {
       make.disabled = true;
-      watch(await api("/edits", { method: "POST", json: body }));
+      watch(await api("/edits", { method: "POST", json: body }), edited);
     });
     plan();
   }
   const seams = studio.seamGuard({ submit, show: (at_s) => show(at_s * rate()) });
   axis.append(seams.marks);
 
-  function watch(job) {
-    source?.close();
-    const edited = now.clip;
+  /* The bar is the latest take's; of those before it the end is told all the same. */
+  function watch(job, edited) {
     const mine = (source = new EventSource(`/api/v1/jobs/${job.id}/events`));
     progress.hidden = false;
     for (const kind of ["state", "progress", ...FINAL])
       mine.addEventListener(kind, (event) => {
         const { job: fresh } = JSON.parse(event.data);
         const percent = Math.round(100 * (fresh.progress?.fraction ?? 0));
-        progress.firstChild.style.width = `${percent}%`;
-        progress.setAttribute("aria-valuenow", String(percent));
+        if (mine === source) {
+          progress.firstChild.style.width = `${percent}%`;
+          progress.setAttribute("aria-valuenow", String(percent));
+          progress.hidden = FINAL.includes(fresh.state);
+        }
         if (!FINAL.includes(fresh.state)) return;
         mine.close();
-        progress.hidden = true;
         if (fresh.state === "done") shown(fresh.result, edited).then(() => studio.clipEdited(fresh.result));
         else if (fresh.error) toast(fresh.error.message, { kind: "bad", seconds: 10 });
       });
@@ -279,7 +281,7 @@
   /* Who went on to another clip meanwhile stays there, and is told. */
   async function shown(take, edited) {
     const show = () => open(take.id, { keepTool: true });
-    if (now.clip.id === edited.id) await show();
+    if (wanted === edited.id) await show();
     else toast(`The take of “${words.title(edited)}” is finished.`, { seconds: 12, action: { label: "Show it", run: show } });
   }
 
@@ -318,13 +320,13 @@
   }
 
   async function open(id, { keepTool = false, keepRedo = false } = {}) {
-    const mine = (opening += 1);
+    wanted = id;
     await attempt(async () => {
       const family = await api(`/clips/${id}/family`);
       const { clip } = family;
       const heard = clip.has_audio ? (await api(`/clips/${id}/waveform?points=${Math.min(4000, 6 * clip.num_frames)}`)).peaks : [];
       const factors = clip.has_video ? await studio.upscaleFactors(clip.request.model) : [];
-      if (mine !== opening) return; // another clip was opened meanwhile
+      if (wanted !== id) return; // another clip was opened meanwhile
       Object.assign(now, { clip, family, factors, peaks: heard, before: false, keys: [], mask: null, endMask: null });
       if (!keepRedo) now.redo = [];
       if (!root.querySelector(".edit-desk")) layOut();

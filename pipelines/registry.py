@@ -408,14 +408,14 @@ class ModelCatalogue:
         self._specs = {spec.id: spec for spec in specs}
 
     @classmethod
-    def with_folders(cls, folders: Mapping[str, Path]) -> ModelCatalogue:
-        """Published models plus ``folders``, a map from model id to a diffusers folder, a hub id or a ``FILE@BASE``."""
+    def with_folders(cls, folders: Mapping[str, Path], learnt: Path | None = None) -> ModelCatalogue:
+        """Published models plus ``folders``: by id a diffusers folder, a hub id (``learnt`` keeps its kind) or ``FILE@BASE``."""
         from pipelines.checkpoints.hub import spec_named
         from pipelines.checkpoints.source import spec_from_file
 
         files = {model_id: str(path) for model_id, path in folders.items() if "@" in path.name or path.expanduser().is_file()}
         files = {model_id: named for model_id, named in files.items() if not Path(named).is_dir()}
-        local = [spec_named(model_id, folder) for model_id, folder in folders.items() if model_id not in files]
+        local = [spec_named(model_id, folder, learnt) for model_id, folder in folders.items() if model_id not in files]
         whole = {spec.id: spec for spec in (*published_models(), *local)}
         return cls([*whole.values(), *(spec_from_file(model_id, named, whole) for model_id, named in files.items())])
 

@@ -143,7 +143,7 @@ def _make(prompt: str, out: Path | None, quiet: bool, given: dict[str, Any]) -> 
         if shown:
             given["references"] = [_reference(each, clips, Path(folder), settings) for each in shown]
         stack = Stack([], {}, ())
-        if lora or saved:
+        if lora or saved is not None:
             stack = stack_of(lora or (), given.get("model") or GenerationRequest.model_fields["model"].default, saved)
             given["loras"] = stack.uses
         catalogue = settings.catalogue

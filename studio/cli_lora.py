@@ -249,7 +249,7 @@ def stack_of(given: Sequence[str], model: str, saved: str | None = None) -> Stac
     found: list[dict[str, Any]] = []
     sources: dict[str, Path] = {}
     words: list[str] = []
-    for which, fields in (*(_saved_uses(saved) if saved else ()), *map(read_use, given)):
+    for which, fields in (*(() if saved is None else _saved_uses(saved)), *map(read_use, given)):
         path = _file_of(which)
         lora = _checked(path, model)
         words.extend(lora.trigger_words)

@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     @property
     def catalogue(self) -> ModelCatalogue:
         """The models that can be used, their weights held as set here. Raises ``ModelNotFound`` for an unknown or damaged one."""
-        catalogue = ModelCatalogue.with_folders(self.models).quantized(self.quantization, self.text_quantization)
+        catalogue = ModelCatalogue.with_folders(self.models, self.hub_dir).quantized(self.quantization, self.text_quantization)
         return catalogue.fused(self.kernels, compile=self.compile).offloaded(self.offload)
 
     @property
@@ -128,6 +128,11 @@ class Settings(BaseSettings):
     def conditionings_dir(self) -> Path:
         """Encoded prompts; whatever goes from here is made again."""
         return self.data_dir / "cache" / "conditionings"
+
+    @property
+    def hub_dir(self) -> Path:
+        """The configurations of models of the hub."""
+        return self.data_dir / "cache" / "hub"
 
     @property
     def compiled_dir(self) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from pipelines.checkpoints.gguf_header import MAGIC
 from pipelines.checkpoints.header import Damaged, begins_as_safetensors, read_header
 from pipelines.checkpoints.kinds import Content, Kind, content_of
+from pipelines.checkpoints.source import why_no_lender
 from pipelines.checkpoints.transformer import LAYOUTS, read_transformer, shapes_in
 from pipelines.contract import InvalidRequest
 from pipelines.family import INDEXES, families
@@ -159,6 +160,8 @@ def _is_lora_for(path: Path, lender: _Lender) -> bool:
 
 
 def _is_transformer_for(path: Path, lender: _Lender) -> bool:
+    if why_no_lender(lender.spec):
+        return False
     try:
         read_transformer(path).check(lender.shapes, lender.spec.title)
     except Damaged:

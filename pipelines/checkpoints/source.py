@@ -39,7 +39,8 @@ def spec_from_file(model_id: str, named: str, models: Mapping[str, ModelSpec]) -
     if base is None:
         near = difflib.get_close_matches(lender, models, n=1, cutoff=0.0)
         raise ModelNotFound(f"model {model_id}: {lender!r} is no model to lend parts; did you mean {near[0]!r}?", field="model")
-    _check_lender(model_id, base)
+    if reason := why_no_lender(base):
+        raise ModelNotFound(f"model {model_id}: {base.id} {reason} and cannot lend its other parts; name another.", field="model")
     try:
         found = read_transformer(file)
         if found.family != family_of(base):
@@ -58,13 +59,19 @@ def family_of(spec: ModelSpec) -> str | None:
     return WAN.family if (spec.call.text or spec.call.image).startswith(_WAN_PIPELINES) else None
 
 
-def _has_two(folder: Path) -> bool:
-    """Whether a model has one transformer for strong noise and one for weak."""
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+def _has_two(base: ModelSpec) -> bool:
+    """Whether a model has one transformer for strong noise and one for weak; of one that is not here that is not known yet."""
+    from pipelines.models.installed import snapshot_of
+
+    try:
+        index = json.loads(((snapshot_of(base.source) or Path()) / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
     return bool((index.get("transformer_2") or [None])[0])
 
 
-def _check_lender(model_id: str, base: ModelSpec) -> None:
+def why_no_lender(base: ModelSpec) -> str:
+    """Why a model cannot lend its other parts to a single file, as what follows its id; empty where it can."""
     reason = ""
     if base.adapter:
         reason = "is a model with an adapter of its own"
@@ -74,10 +81,9 @@ def _check_lender(model_id: str, base: ModelSpec) -> None:
         reason = "holds quantized weights"
     elif family_of(base) is None:
         reason = "is of a family whose single files cannot be read"
-    elif base.is_local and _has_two(Path(base.source)):
+    elif _has_two(base):
         reason = "has two transformers, of which one file is but one,"
-    if reason:
-        raise ModelNotFound(f"model {model_id}: {base.id} {reason} and cannot lend its other parts; name another.", field="model")
+    return reason
 
 
 def _spec(model_id: str, file: Path, found: SingleFile, base: ModelSpec) -> ModelSpec:

@@ -163,7 +163,7 @@ LIVE = (
            "As temporal.dynamic_degree, between two frames in the middle of the clip that is predicted so far.",
            "VBench, Huang et al. 2024, arXiv:2311.17982"),
     Metric("live.match", "Match", "share", (0, 1), "higher", "words",
-           "How sure the picture reader is of the subject, colour, place and look that the prompt names, the mean over those.",
+           "How sure the readers are of the subject, colour, place and look that the prompt names, the mean over those.",
            "the studio's readers, docs/pocket.md"),
 )  # fmt: skip
 """What is measured while a clip is denoised, with every preview; not kept with the clip."""

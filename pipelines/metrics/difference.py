@@ -1,14 +1,20 @@
-"""A film of what differs between two clips."""
+"""A film of what differs between two clips.
+
+``python -m pipelines.metrics.difference A B OUT`` writes it, for those who have no room for two clips of any size themselves.
+Exits 0, or 2 with ``{"message": ..., "field": ...}`` on its standard output.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.clip_io import read_media, write_film
-from pipelines.contract import InvalidRequest
+from pipelines.contract import InvalidRequest, StudioError
 
 _SAME_RATE = 0.01
 GAIN = 3
@@ -17,9 +23,10 @@ GAIN = 3
 
 def difference(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     """``GAIN`` times the difference of two clips ``[F, H, W, 3]`` uint8, over the frames that both have."""
-    count = min(len(one), len(two))
-    apart = np.abs(one[:count].astype(np.int16) - two[:count])
-    return np.minimum(GAIN * apart, 255).astype(np.uint8)
+    found = np.empty_like(one[: min(len(one), len(two))])
+    for made, here, there in zip(found, one, two, strict=False):  # a frame at a time: clips may be large
+        made[:] = np.minimum(GAIN * np.abs(here.astype(np.int16) - there), 255)
+    return found
 
 
 def write_difference(files: Sequence[Path], out: Path) -> None:
@@ -54,3 +61,17 @@ def _film(file: Path) -> tuple[np.ndarray, float]:
     if media.frames is None or media.frame_rate is None:
         raise InvalidRequest(f"map needs pictures, and {file.name} has none.", field="map")
     return media.frames, media.frame_rate
+
+
+def main(one: str, two: str, out: str) -> int:
+    """Exit status 0 once the film is there."""
+    try:
+        write_difference((Path(one), Path(two)), Path(out))
+    except StudioError as error:
+        sys.stdout.write(json.dumps({"message": error.message, "field": error.field}) + "\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -80,6 +80,10 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
     own = torch.float32 if device.type == "cpu" else getattr(torch, spec.dtype)
     kind = pipeline_class(spec.call.text or spec.call.image)
     try:
+        if spec.transformer and (kind.load_config(spec.source, local_files_only=spec.is_local).get("transformer_2") or [None])[0]:
+            raise ModelNotFound(
+                f"{spec.title}: its base has two transformers, and one file is but one; name another.", field="model"
+            )
         given = {"transformer": read_single(spec, own)} if spec.transformer else {}
         pipeline = assembled(kind, spec.source, spec.call, dtypes_of(spec.call, own), spec.is_local, given)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -87,10 +91,6 @@ def load(spec: ModelSpec, device: torch.device, *, plan: Plan = _AS_IT_IS) -> Ca
             raise
         _log.warning("%s could not be loaded: %s", spec.source, error)
         raise ModelNotFound(absent(spec), field="model") from error
-    if spec.transformer and getattr(pipeline, "transformer_2", None) is not None:
-        raise ModelNotFound(
-            f"{spec.title}: its base has two transformers, of which one file is but one; name another.", field="model"
-        )
     for names, mode in ((_NETWORKS, plan.quantization), (_TEXT, plan.text_quantization)):
         for name in names:
             if getattr(pipeline, name, None) is not None:

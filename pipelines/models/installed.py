@@ -38,8 +38,6 @@ def installed(spec: ModelSpec) -> Installed:
         return Installed("absent")
     single = Path(spec.transformer) if spec.transformer else None
     lacking = [single.name] if single and not single.is_file() else []
-    if not (spec.is_local or any(folder.rglob("*.safetensors")) or (cache_of(spec.source) / UNFINISHED_FILE).exists()):
-        return Installed("absent")  # the hub was only asked what it is like
     missing = (*lacking, *(_missing(folder, spec) or _unfinished(spec.source, folder)))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     size += single.stat().st_size if single and not lacking else 0

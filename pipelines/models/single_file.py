@@ -35,7 +35,8 @@ def read_single(spec: ModelSpec, dtype: torch.dtype) -> Any:
         weights = _unpacked(found) if found.format == "gguf" else _read(found)
     except (Damaged, SafetensorError, OSError) as error:
         raise ModelNotFound(f"{spec.title}: {file.name} cannot be used: {error}.", field="model") from error
-    return kind.from_single_file(
+    exact = {name: each.float() for name, each in weights.items() if found.format != "gguf" and _is_kept_exact(kind, name)}
+    network = kind.from_single_file(
         weights,
         config=spec.source,
         subfolder="transformer",
@@ -43,6 +44,15 @@ def read_single(spec: ModelSpec, dtype: torch.dtype) -> Any:
         torch_dtype=dtype,
         quantization_config=None if found.bits is None else GGUFQuantizationConfig(compute_dtype=dtype),
     )
+    for name, parameter in network.named_parameters():
+        if name in exact:  # as in a folder's network; diffusers heeds it here in float16 and with packed weights only
+            parameter.data = exact[name]
+    return network
+
+
+def _is_kept_exact(kind: Any, name: str) -> bool:
+    """Whether a network keeps a weight in float32 whatever it computes in."""
+    return any(part in name.split(".") for part in kind._keep_in_fp32_modules or ())
 
 
 def _architecture(spec: ModelSpec) -> tuple[Any, dict[str, tuple[int, ...]]]:
@@ -54,7 +64,9 @@ def _architecture(spec: ModelSpec) -> tuple[Any, dict[str, tuple[int, ...]]]:
             f"{spec.title}: the model that lends the other parts ({spec.source}) is not on this machine; install it.",
             field="model",
         ) from error
-    kind = getattr(diffusers, config["_class_name"])
+    kind = getattr(diffusers, str(config.get("_class_name")), None)
+    if kind is None:
+        raise ModelNotFound(f"{spec.title}: the transformer of its base is of a class that is not known here.", field="model")
     with torch.device("meta"):
         network = kind.from_config(config)
     return kind, {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}

@@ -173,7 +173,7 @@ class Prediction:
     @property
     def peak_bytes(self) -> int:
         """The most that is in use at any moment."""
-        return max(self.peaks.values())
+        return max(self.peaks.values(), default=self.rest_bytes)
 
     @property
     def stage(self) -> str:
@@ -392,8 +392,8 @@ class MemoryModel:
 
     @property
     def can_tell(self) -> bool:
-        """Whether anything is known beside the weights."""
-        return any(map(self._is_known, STAGES))
+        """Whether more is known than the weights: that a file was written says nothing of how it was made."""
+        return self._is_known("denoise")
 
     def _is_known(self, stage: str) -> bool:
         return self.widths.has_layout or bool(self._runs(stage))

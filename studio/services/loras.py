@@ -160,6 +160,8 @@ class LoraService:
 
     def save_preset(self, owner: str, preset: LoraPreset) -> LoraPreset:
         """Keep a stack under its name, in the place of one of that name. Raises ``NotFound`` for a LoRA that is not theirs."""
+        if "/" in preset.name:
+            raise InvalidRequest("name has a slash, which an address cannot carry: choose another.", field="name")
         for use in preset.uses:
             self.get(owner, use.lora)
         uses = json.dumps([use.model_dump(mode="json") for use in preset.uses])

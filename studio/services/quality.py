@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class QualityService:
     def __init__(self, library: LibraryService, text_image_model: str = "") -> None:
         self._library = library
         self._text_image_model = text_image_model
+        self._one_map = threading.Lock()  # two films and a third take memory
         self.judge = JUDGES[judge_named(text_image_model).kind] if text_image_model else None
 
     def measure(self, owner: str, clip_id: str) -> StoredClip:
@@ -48,12 +50,8 @@ class QualityService:
 
     def _measured(self, path: Path) -> dict[str, Any]:
         """What the command says of a file. Raises ``InvalidRequest`` or ``ModelNotFound``."""
-        command = [sys.executable, "-m", "pipelines.metrics.measuring", "measure", str(path.absolute()), "--json"]
-        command += ["--text-image-model", self._text_image_model]
-        try:
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_LONGEST_S)
-        except subprocess.TimeoutExpired:
-            raise InvalidRequest("clip takes too long to be measured: choose a shorter one.", field="clip") from None
+        command = ["pipelines.metrics.measuring", "measure", str(path.absolute()), "--json"]
+        done = _run([*command, "--text-image-model", self._text_image_model])
         if done.returncode == 2:
             fault = json.loads(done.stdout)["error"]
             if fault["field"] == "text_image_model":
@@ -66,11 +64,15 @@ class QualityService:
 
     def difference(self, owner: str, clip_ids: Sequence[str]) -> bytes:
         """An MP4 of what differs between two clips' pictures. Raises ``NotFound`` or ``InvalidRequest``."""
-        from pipelines.metrics.difference import write_difference
-
-        with tempfile.TemporaryDirectory(prefix="studio-map-") as folder:
+        files = [str(self._library.file(owner, clip_id).absolute()) for clip_id in clip_ids]
+        with self._one_map, tempfile.TemporaryDirectory(prefix="studio-map-") as folder:
             made = Path(folder) / "map.mp4"
-            write_difference([self._library.file(owner, clip_id) for clip_id in clip_ids], made)
+            done = _run(["pipelines.metrics.difference", *files, str(made)])
+            if done.returncode == 2:
+                fault = json.loads(done.stdout)
+                raise InvalidRequest(fault["message"], field=fault["field"])
+            if done.returncode:
+                raise ChildProcessError(done.stderr[-2000:])
             return made.read_bytes()
 
     def onsets(self, owner: str, clip_id: str) -> list[float]:
@@ -84,3 +86,12 @@ class QualityService:
             return []
         mono = np.asarray(soxr.resample(sound.samples.mean(0), sound.sample_rate, _MONO_RATE), np.float32)
         return [round(float(time_s), 3) for time_s in onsets(mono, _MONO_RATE)]
+
+
+def _run(module: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """A module with its arguments, in a process of its own. Raises ``InvalidRequest`` where it takes too long."""
+    command = [sys.executable, "-m", *module]
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_LONGEST_S)
+    except subprocess.TimeoutExpired:
+        raise InvalidRequest("clip takes too long to be measured: choose a shorter one.", field="clip") from None

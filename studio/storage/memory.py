@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 
 from pipelines.contract import Quantization
@@ -54,11 +56,17 @@ def latest(connection: Connection, device: str, model: str) -> list[MemoryRow]:
 
 
 def evidence(connection: Connection, device: str, model: str) -> Evidence:
-    """The same as what a worker or a forecast reckons with."""
-    return Evidence(device, tuple(map(_measured, latest(connection, device, model))))
+    """The same as what a worker or a forecast reckons with; what cannot be read, such as of a later studio, is left out."""
+    return Evidence(device, tuple(_measured(latest(connection, device, model))))
 
 
-def _measured(row: MemoryRow) -> Measured:
+def _measured(rows: Iterable[MemoryRow]) -> Iterator[Measured]:
+    for row in rows:
+        with suppress(ValueError, TypeError, AttributeError):
+            yield _run(row)
+
+
+def _run(row: MemoryRow) -> Measured:
     told = json.loads(row.work)
     work = Work(**told | {"quantization": Quantization(told.get("quantization", Work.quantization))})
     return Measured(work, row.rest_bytes, row.settled_bytes, json.loads(row.peaks), row.ran_short)

@@ -95,9 +95,7 @@ class Attendance:
             yield lease, Interrupted()
 
     def _watched(self, child: WorkerProcess, left: Mapping[str, Lease]) -> Iterator[tuple[Lease, Outcome]]:
-        runs = tuple(
-            Run(each.ticket, each.request, each.path, each.thumbnail, each.sources, each.evidence) for each in left.values()
-        )
+        runs = tuple(map(_run, left.values()))
         child.send(runs[0] if len(runs) == 1 else Batch(runs))
         last_sign = renewed = time.monotonic()
         asked_to_stop: dict[str, float] = {}

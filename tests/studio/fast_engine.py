@@ -5,6 +5,7 @@ It has the seams of ``pipelines.engine.Engine`` and loads no torch, so that a te
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -46,10 +47,17 @@ class FastEngine:
         """There is nothing to load."""
 
     def expect(self, requests: Sequence[GenerationRequest]) -> None:
-        """It is ready at any time."""
+        """Notes what it was told beside the images."""
+        self._note("expected", [request.prompt for request in requests])
 
     def remember(self, model_id: str, evidence: Evidence) -> None:
-        """It takes hardly any memory."""
+        """Notes of which model, and how many runs."""
+        self._note("remembered", [model_id, len(evidence.runs)])
+
+    def _note(self, what: str, told: list[object]) -> None:
+        self._media_dir.mkdir(parents=True, exist_ok=True)
+        with (self._media_dir / f"{what}.jsonl").open("a", encoding="utf-8") as notes:
+            notes.write(json.dumps(told) + "\n")
 
     def ahead(
         self, requests: Mapping[str, GenerationRequest], sources: Mapping[str, Path], is_wanted: Callable[[str], bool]

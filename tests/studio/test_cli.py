@@ -378,6 +378,8 @@ def test_a_stack_is_saved_used_and_forgotten(run: Run) -> None:
     uses = only_object(done.stdout)["request"]["loras"]
     assert [(use["weight"], use["audio"], use["end"]) for use in uses] == [(0.5, 1.0, 0.5), (0.25, 0.0, 1.0), (0.1, 1.0, 1.0)]
     assert run("lora", "stack", "remove", "Night game").returncode == 0
+    slash = run("lora", "stack", "save", "Night/game", "Arcade")
+    assert slash.returncode == 2 and "has a slash" in slash.stderr
     twice, unknown = run("lora", "stack", "remove", "Night game"), run("generate", "x", "--lora-stack", "Night game")
     assert twice.returncode == 2 and "there is no stack of that name" in twice.stderr
     assert unknown.returncode == 2 and "lora_stack 'Night game' is not saved" in unknown.stderr

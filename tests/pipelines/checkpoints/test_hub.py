@@ -52,14 +52,32 @@ def test_a_hub_id_is_known_installed_and_run(run: Run, tmp_path: Path) -> None:
     gone = "http://127.0.0.1:9"
     assert json.loads(run(gone, "models", "show", "mine", "--json").stdout)["state"] == "here"
     small = ("--num-inference-steps", "2", "--height", "64", "--width", "64", "--num-frames", "9", "--guidance-scale", "1")
+    (tmp_path / "data" / "cache" / "hub" / SOURCE.replace("/", "--") / "studio-model.json").unlink()
+    assert json.loads(run(gone, "models", "show", "mine", "--json").stdout)["state"] == "here", "its files suffice"
     made = run(gone, "generate", "a red ball", "--model", "mine", *small, "--out", "clip.mp4", offline="1")
     assert made.returncode == 0 and (tmp_path / "clip.mp4").stat().st_size > 0, made.stderr
 
 
+def test_a_model_that_was_removed_stays_known(run: Run) -> None:
+    with serving(Hub(SOURCE, POCKET_FOLDER)) as hub:
+        assert run(hub.url, "models", "install", "mine", "--accept-licence").returncode == 0
+        assert run(hub.url, "models", "remove", "mine", "--yes").returncode == 0
+    shown = run("http://127.0.0.1:9", "models", "show", "mine", "--json")
+    assert shown.returncode == 0 and json.loads(shown.stdout)["state"] == "absent", shown.stderr
+
+
+@pytest.mark.parametrize("folder", ["../ltx", "a/b--c", "a/b/c"])
+def test_a_folder_that_is_not_there_is_no_hub_id(run: Run, folder: str) -> None:
+    refused = run("http://127.0.0.1:9", "models", "show", "mine", source=folder)
+    assert refused.returncode == 2 and f"model mine: {folder} is not a diffusers model folder" in refused.stderr
+
+
 def test_what_is_wrong_with_a_hub_id_is_said_in_a_sentence(run: Run) -> None:
     gone = run("http://127.0.0.1:9", "models", "show", "mine")
-    assert gone.returncode == 2 and "model mine: the hub cannot be reached" in gone.stderr
+    assert gone.returncode == 2 and f"model mine: {SOURCE} is no folder here, and the hub cannot be reached" in gone.stderr
     with serving(Hub(SOURCE, POCKET_FOLDER.parent / "readers")) as hub:
         for source, words in (("somebody/else", "is not known to the hub"), (SOURCE, "is not in diffusers layout")):
             refused = run(hub.url, "models", "show", "mine", source=source)
-            assert refused.returncode == 2 and f"model mine: {source} {words}" in refused.stderr, refused.stderr
+            assert (
+                refused.returncode == 2 and f"model mine: {source} is no folder here, and {source} {words}" in refused.stderr
+            ), refused.stderr

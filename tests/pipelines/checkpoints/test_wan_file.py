@@ -9,7 +9,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from diffusers import ModelMixin
+import torch
+from diffusers import ModelMixin, WanTransformer3DModel, WanVACETransformer3DModel
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 from safetensors.numpy import load_file, save_file
 
@@ -20,6 +21,7 @@ from pipelines.clip_io import read_media
 from pipelines.contract import GenerationRequest, ModelNotFound, Quantization
 from pipelines.engine import Engine
 from pipelines.models.cogvideox import twin as cogvideox
+from pipelines.models.single_file import read_single
 from pipelines.models.skyreels import twin as skyreels
 from pipelines.models.wan import twin as wan
 from pipelines.optimize.memory import plan_of, widths_of
@@ -133,6 +135,21 @@ def test_names_become_those_that_diffusers_gives_them(kind: str, network: ModelM
     assert kept.sources == {name: name for name in weights}
 
 
+@pytest.mark.parametrize("kind", ["text", "vace"])
+def test_the_same_weights_stay_exact_in_bfloat16(kind: str, tmp_path: Path) -> None:
+    """A GPU computes in it; diffusers' own loading from a file would round what it keeps exact from a folder."""
+    wan.build(kind).save_pretrained(tmp_path / "twin")
+    weights = load_file(tmp_path / "twin" / "transformer" / "diffusion_pytorch_model.safetensors")
+    file = write_original(tmp_path / "mine", weights)
+    spec = ModelCatalogue.with_folders({"twin": tmp_path / "twin", "mine": Path(f"{file}@twin")}).get("mine")
+    found = read_single(spec, torch.bfloat16).state_dict()
+    network = WanVACETransformer3DModel if kind == "vace" else WanTransformer3DModel
+    wanted = network.from_pretrained(tmp_path / "twin", subfolder="transformer", torch_dtype=torch.bfloat16).state_dict()
+    assert {each.dtype for each in wanted.values()} == {torch.bfloat16, torch.float32}
+    for name, each in wanted.items():
+        assert found[name].dtype == each.dtype and torch.equal(found[name], each), name
+
+
 @pytest.mark.parametrize("layout", ["original", "diffusers"])
 def test_a_safetensors_files_clip_is_the_folders_bit_for_bit(layout: str, clips: dict[str, np.ndarray]) -> None:
     assert np.array_equal(clips[layout], clips["twin"])
@@ -153,6 +170,14 @@ def test_a_scan_says_how_to_use_it(catalogue: ModelCatalogue) -> None:
     found = {each.path.name: each for each in scan(file.parent, catalogue)}
     assert found["three.gguf"].family == "Wan" and found["three.gguf"].models == ("twin",)
     assert "three.gguf@twin" in found["three.gguf"].use
+
+
+def test_what_cannot_lend_is_not_recommended(weights: dict[str, np.ndarray], tmp_path: Path) -> None:
+    wan.build("pair").save_pretrained(tmp_path / "pair")
+    (tmp_path / "files").mkdir()
+    write_original(tmp_path / "files" / "one.safetensors", weights)
+    (found,) = scan(tmp_path / "files", ModelCatalogue.with_folders({"pair": tmp_path / "pair"}))
+    assert found.models == () and "pair" not in found.use
 
 
 def test_what_does_not_fit_is_refused_in_a_sentence(folder: Path, weights: dict[str, np.ndarray], tmp_path: Path) -> None:

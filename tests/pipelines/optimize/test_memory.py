@@ -107,6 +107,7 @@ def test_what_diffusers_runs_is_foretold_from_runs_alone() -> None:
     nothing = MemoryModel(widths, "cpu")
     assert not nothing.can_tell and nothing.predict(work()).peaks == {}
     rest = 2000 * MIB
+    assert not MemoryModel(widths, "cpu", (Measured(work(), rest, rest, {"write": rest + 9}),)).can_tell, "of a clip made again"
 
     def real(each: Work) -> Measured:
         return Measured(each, rest, rest, {"denoise": rest + 300 * MIB + 40 * each.pixels, "write": rest + 10 * MIB})

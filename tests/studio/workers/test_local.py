@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import psutil
 import pytest
@@ -13,7 +15,11 @@ import pytest
 from pipelines.clip_io import read_request
 from pipelines.contract import InvalidRequest, Metric, Preview, Progress, StudioError
 from pipelines.models.ltx2 import twin
+from pipelines.optimize.memory import Work
+from studio.services.records import now
 from studio.settings import Settings
+from studio.storage import memory
+from studio.storage.memory import MemoryRow
 from studio.studio import Studio
 from studio.workers.local import run_once
 from tests.studio.rooms import OWNER, fast_settings, finished, wait_for
@@ -54,6 +60,26 @@ def test_a_worker_that_dies_while_it_loads_is_a_problem_and_not_started_in_a_hur
     with Studio.open(fast_settings(tmp_path, engine="tests.studio.fast_engine:DiesLoading", preload=True)) as studio:
         wait_for(lambda: studio.health().problems)
         assert "does not start" in studio.health().problems[0] and not studio.health().ready
+
+
+def test_a_worker_is_told_what_was_measured_and_what_comes_next(tmp_path, small):
+    with Studio.open(fast_settings(tmp_path)) as studio:
+        work = json.dumps(asdict(Work(64, 64, 5, 0.4)))
+        measured = MemoryRow("cpu", "pocket", work, 1, 1, 1, "{}", False, now())
+        with studio._database.write() as connection:
+            memory.insert(connection, measured)
+            memory.insert(connection, replace(measured, work='{"of": "a later studio"}'))
+        studio.jobs.pause()
+        lengths = {"first": 9, "second": 17, "third": 25}  # so that none are made together
+        jobs = [studio.jobs.submit(OWNER, small(prompt, num_frames=frames)) for prompt, frames in lengths.items()]
+        studio.jobs.resume()
+        for job in jobs:
+            assert finished(studio, job).state == "done"
+        told = {
+            name: (studio.settings.media_dir / f"{name}.jsonl").read_text().splitlines() for name in ("expected", "remembered")
+        }
+    assert list(map(json.loads, told["expected"])) == [["second", "third"], ["third"], []]
+    assert list(map(json.loads, told["remembered"])) == [["pocket", 1]] * 3
 
 
 def test_two_workers_share_the_queue(tmp_path, small):
