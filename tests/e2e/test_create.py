@@ -132,7 +132,7 @@ def test_bad_input_gets_a_sentence_beside_its_field(visitor: Visitor, field: str
     visitor.write("a clip that is not to be made")
     page.locator(f"#field-{field}").fill(value)
     page.locator(f"#field-{field}").blur()
-    page.wait_for_timeout(300)
+    visitor.await_form(**{field.split()[0]: value})
     page.locator("#generate").click()
     complaint = page.locator(f"#field-{field.split()[0]} .complaint")
     expect(complaint).to_contain_text(sentence)
@@ -191,7 +191,7 @@ def test_the_form_outlives_the_page(visitor: Visitor) -> None:
     page = visitor.page
     visitor.write("a draft that I have not sent")
     page.locator("#field-seed input").fill("4242")
-    page.wait_for_timeout(600)
+    visitor.await_form(prompt="a draft that I have not sent", seed=4242)
     page.reload()
     expect(page.locator("#field-prompt textarea")).to_have_value("a draft that I have not sent")
     expect(page.locator("#field-seed input")).to_have_value("4242")

@@ -78,7 +78,7 @@ def test_settings_come_back_by_button_and_by_dropping_the_file(visitor: Visitor)
     for way in ("button", "file"):
         visitor.write("something else")
         page.locator("#field-seed input").fill("1")
-        page.wait_for_timeout(300)
+        visitor.await_form(prompt="something else", seed=1)
         if way == "button":
             visitor.open_library()
             page.locator(f'.clip[data-clip="{clip["id"]}"]').get_by_role("button", name="Open clip").click()

@@ -51,7 +51,9 @@ def test_an_offset_is_told_and_fixed(visitor: Visitor, dances: dict[str, Any]) -
     expect(detail.get_by_role("img", name="where the picture puts them")).to_be_visible()
     detail.get_by_role("button", name="Fix sync").click()
     expect(visitor.page.locator(".toast").first).to_be_visible()
-    visitor.page.wait_for_timeout(500)
+    visitor.page.wait_for_function(
+        "async () => (await (await fetch('/api/v1/jobs')).json()).some((job) => job.request.kind === 'edit')"
+    )
     job = next(job for job in visitor.api("/jobs") if job["request"]["kind"] == "edit")
     assert abs(visitor.result_of(job)["measurements"]["sync.offset_ms"]) <= 1000 / 12
 
@@ -75,9 +77,11 @@ def test_the_best_in_sync_come_first(visitor: Visitor, dances: dict[str, Any]) -
     visitor.page.get_by_label("Order").select_option(label="Best in sync")
     ids = visitor.page.locator(".library .clip")
     expect(ids.first).to_be_visible()
-    visitor.page.wait_for_timeout(500)
-    order = ids.evaluate_all("tiles => tiles.map(tile => tile.dataset.clip)")
-    assert order.index(dances["right"]["id"]) < order.index(dances["late"]["id"])
+    sorted_so = """([first, second]) => {
+        const order = [...document.querySelectorAll('.library .clip')].map((tile) => tile.dataset.clip);
+        return order.includes(first) && order.indexOf(first) < order.indexOf(second);
+    }"""
+    visitor.page.wait_for_function(sorted_so, arg=[dances["right"]["id"], dances["late"]["id"]])
 
 
 def test_two_clips_side_by_side(visitor: Visitor, dances: dict[str, Any]) -> None:

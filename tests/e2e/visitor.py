@@ -74,6 +74,14 @@ class Visitor:
         """Type the prompt."""
         self.page.locator("#field-prompt textarea").fill(prompt)
 
+    def await_form(self, **values: object) -> None:
+        """Until the form has taken these: Gradio does so a moment after a field is left."""
+        taken = """wanted => {
+            const form = JSON.parse(localStorage.getItem('studio.draft') ?? '{}');
+            return Object.entries(wanted).every(([name, value]) => String(form[name]) === value);
+        }"""
+        self.page.wait_for_function(taken, arg={name: str(value) for name, value in values.items()})
+
     def set_steps(self, steps: int) -> None:
         """Unfold Advanced and set the number of steps; on a busy machine the unfolding field may miss a first, hasty try."""
         if not self.page.locator("#field-num_inference_steps").is_visible():
