@@ -153,7 +153,7 @@ def _witness(frames_FHWC: np.ndarray, mono_N: np.ndarray | None, frame_rate: flo
 
     readers = load_readers()
     with torch.inference_mode():
-        seen = readers.picture(torch.from_numpy(frames_FHWC).permute(0, 3, 1, 2)[None].float() / 255)
+        seen = readers.see(frames_FHWC)
         sure = {name: _shares(seen.attributes[name][0].softmax(0), CLASSES[name]) for name in CLASSES}
         if mono_N is not None and len(mono_N):
             heard = readers.sound(log_mel(torch.from_numpy(mono_N)[None], SOUND))[0]

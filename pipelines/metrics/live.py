@@ -42,18 +42,19 @@ class Live:
         return fastest(DenseFlow(FAST).between(one, two)) * self._frame_rate / max(size)
 
     def _match(self, frames_FHWC: np.ndarray) -> dict[str, float]:
-        """How sure the picture reader is of what the prompt names and a still shows; nothing where it names none of that."""
+        """How sure the readers are of what the prompt names and a still shows; nothing where it names none of that."""
         if not self._asked:
             return {}
         import torch
 
         from pipelines.metrics.readers import CLASSES, load_readers, with_change
 
-        reader = load_readers().picture
+        readers = load_readers()
         with torch.inference_mode():
             clip = torch.from_numpy(frames_FHWC).permute(0, 3, 1, 2)[None].float() / 255
-            what, _ = reader.look(with_change(clip)[0])
-            logits = reader.stills(what.mean(0, keepdim=True))
+            what, _ = readers.picture.look(with_change(clip)[0])
+            logits = readers.picture.stills(what.mean(0, keepdim=True))
+            logits["subject"] = readers.subject(clip[0]).mean(0, keepdim=True)
             sure = {name: dict(zip(CLASSES[name], logits[name][0].softmax(0).tolist(), strict=True)) for name in _KINDS}
         shares = [value for name, value in semantic_metrics(self._asked, sure).items() if name != "semantic.match"]
         return {"live.match": float(np.mean(shares))} if shares else {}

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as functional
 from diffusers import ConfigMixin, ModelMixin
@@ -27,12 +28,17 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "camera": tuple(CAMERAS),
     "look": tuple(LOOKS),
 }
-"""What ``PictureReader`` tells apart; the order of its logits."""
+"""What the readers tell apart; the order of their logits."""
 SIZE = 64
 """Height and width in pixels at which ``PictureReader`` looks."""
+SUBJECT_SIZE = 96
+"""Height and width in pixels at which ``SubjectReader`` looks: a fox and a dog differ in little."""
+SUBJECT_FRAMES = 5
+"""Frames of a clip that ``SubjectReader`` looks at, evenly spread."""
 SYNC_WINDOW = 15
 """Frames that ``SyncReader`` compares at a time."""
 FEATURES = 192
+_STILL, _MOVING = ("colour", "place", "look"), ("action", "camera")  # what one frame shows, and what takes several
 _LUMA = (0.299, 0.587, 0.114)
 _LEAST_SLOPE = 0.06  # change of luma a pixel: flatter places tell nothing about motion
 
@@ -103,7 +109,7 @@ class PictureReader(ModelMixin, ConfigMixin):
         self.join = nn.Linear(2 * features, features)
         self.temporal = nn.Sequential(*(_Temporal(features) for _ in range(temporal_layers)))
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(2 * features if name in ("action", "camera") else features, len(CLASSES[name])) for name in CLASSES}
+            {name: nn.Linear((2 if name in _MOVING else 1) * features, len(CLASSES[name])) for name in (*_STILL, *_MOVING)}
         )
         self.contact, self.mouth = nn.Linear(features, 1), nn.Linear(features, 1)
 
@@ -117,15 +123,15 @@ class PictureReader(ModelMixin, ConfigMixin):
 
     def stills(self, what_ND: torch.Tensor) -> dict[str, torch.Tensor]:
         """The attributes that one frame shows, as logits ``[N, classes]``."""
-        return {name: self.heads[name](what_ND) for name in ("subject", "colour", "place", "look")}
+        return {name: self.heads[name](what_ND) for name in _STILL}
 
     def clips(self, what_BFD: torch.Tensor, where_BFD: torch.Tensor) -> Seen:
-        """Everything, from the features of each frame of whole clips."""
+        """Everything but the subject, from the features of each frame of whole clips."""
         motion = functional.relu(self.temporal(self.join(torch.cat([what_BFD, where_BFD], dim=2))))
         over_time = torch.cat([motion.mean(1), motion.amax(1)], dim=1)
-        attributes = self.stills(what_BFD.mean(1)) | {name: self.heads[name](over_time) for name in ("action", "camera")}
+        attributes = self.stills(what_BFD.mean(1)) | {name: self.heads[name](over_time) for name in _MOVING}
         contact, mouth = self.contact(motion).squeeze(2), torch.sigmoid(self.mouth(motion).squeeze(2))
-        return Seen({name: attributes[name] for name in CLASSES}, contact, mouth, motion)
+        return Seen(attributes, contact, mouth, motion)
 
     def forward(self, clips_BFCHW: torch.Tensor) -> Seen:
         """``[B, F, 3, H, W]``, 0..1, of any size, to what is seen."""
@@ -161,6 +167,41 @@ def block_contrast(frames_NCHW: torch.Tensor) -> torch.Tensor:
         steps = frames_NCHW.float().diff(dim=axis).abs().mean((1, 5 - axis)) + 1e-3
         ratios.append((steps[:, ::2].mean(1) / steps[:, 1::2].mean(1)).log().abs())
     return torch.stack(ratios, dim=1)
+
+
+class _Residual(nn.Module):
+    """Two convolutions added to what comes in; ``[N, width, H, W]`` throughout."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            _block(width, width, 1), nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        )
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """``[N, width, H, W]`` to the same shape."""
+        return functional.relu(states + self.layers(states))
+
+
+class SubjectReader(ModelMixin, ConfigMixin):
+    """Who or what is there, from single frames: finer than ``PictureReader``, for which a subject is 24 pixels wide."""
+
+    @register_to_config
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [_block(3, width, 2, 5)]
+        for repeats in (1, 2, 1):
+            layers += [_block(width, 2 * width, 2), *(_Residual(2 * width) for _ in range(repeats))]
+            width *= 2
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(2 * width, len(SUBJECTS))
+
+    def forward(self, frames_NCHW: torch.Tensor) -> torch.Tensor:
+        """``[N, 3, H, W]``, 0..1, of any size, to logits ``[N, classes]``."""
+        if frames_NCHW.shape[-2:] != (SUBJECT_SIZE, SUBJECT_SIZE):
+            frames_NCHW = functional.interpolate(frames_NCHW, (SUBJECT_SIZE, SUBJECT_SIZE), mode="area")
+        seen = self.layers((4 * frames_NCHW - 2).contiguous(memory_format=torch.channels_last))
+        return self.head(torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], dim=1))
 
 
 class SoundReader(ModelMixin, ConfigMixin):
@@ -214,19 +255,36 @@ def mel_window(mel_CTM: torch.Tensor, start: int, length: int, num_frames: int) 
 
 
 class Readers(NamedTuple):
-    """The three nets of one folder, frozen."""
+    """The nets of one folder, frozen."""
 
     picture: PictureReader
+    subject: SubjectReader
     sound: SoundReader
     sync: SyncReader
+
+    def see(self, frames_FHWC: np.ndarray) -> Seen:
+        """Everything that is seen in one clip, ``[F, H, W, 3]`` uint8, as a batch of one."""
+        clip = torch.from_numpy(frames_FHWC).permute(0, 3, 1, 2).float() / 255
+        seen = self.picture(clip[None])
+        chosen = torch.linspace(0, len(clip) - 1, min(SUBJECT_FRAMES, len(clip))).round().long()
+        subject = self.subject(clip[chosen]).mean(0, keepdim=True)
+        return seen._replace(attributes={"subject": subject, **seen.attributes})
+
+
+READERS: dict[str, type[PictureReader | SubjectReader | SoundReader | SyncReader]] = {
+    "picture": PictureReader,
+    "subject": SubjectReader,
+    "sound": SoundReader,
+    "sync": SyncReader,
+}
+"""The class of each field of ``Readers``, which is also its folder's name."""
 
 
 @cache
 def load_readers(folder: Path = READERS_FOLDER) -> Readers:
     """The released readers on the CPU in float32. Raises ``OSError`` where the folder does not hold them."""
-    kinds = {"picture": PictureReader, "sound": SoundReader, "sync": SyncReader}
     loaded = {
         name: kind.from_pretrained(folder / name, torch_dtype=torch.float32, local_files_only=True).eval().requires_grad_(False)
-        for name, kind in kinds.items()
+        for name, kind in READERS.items()
     }
     return Readers(**loaded)

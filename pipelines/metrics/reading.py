@@ -48,7 +48,7 @@ def read_clip(path: Path, readers: Readers | None = None) -> ClipReading:
     readers = readers or load_readers()
     mel = log_mel(torch.from_numpy(waveform)[None], SOUND)
     with torch.inference_mode():
-        seen = readers.picture(torch.from_numpy(frames).permute(0, 3, 1, 2)[None].float() / 255)
+        seen = readers.see(frames)
         heard = readers.sound(mel)[0]
     return ClipReading(
         path=path,

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from pipelines.mel import log_mel
-from pipelines.metrics.readers import CLASSES, SYNC_WINDOW, PictureReader, Readers, SoundReader, SyncReader, mel_window, shown
+from pipelines.metrics.readers import CLASSES, READERS, SYNC_WINDOW, Readers, SyncReader, mel_window, shown
 from pipelines.metrics.sync import area_under_curve, contacts, match_f1
 from pipelines.training.publish import publish
 from pipelines.training.reader_stages import draw_speaker, mouth_truth
@@ -22,7 +21,6 @@ from pipelines.world.motion import events
 from pipelines.world.scene import SOUND_CLASSES, Scene, draw, sound_class
 
 HELD_OUT_SEED = 20_000_000
-_STAGES = {"picture": "picture_reader", "sound": "sound_reader", "sync": "sync_reader"}
 _SPEAKERS = 0.25  # of the scenes measured
 
 
@@ -55,7 +53,7 @@ def held_out_accuracy(readers: Readers, recipe: Recipe, clips: int, seed: int = 
 def _measured(readers: Readers, recipe: Recipe, scene: Scene) -> _Row:
     clip = make_clip(scene, num_frames=recipe.num_frames, frame_rate=recipe.frame_rate, size=recipe.size)
     mel = log_mel(torch.from_numpy(clip.waveform)[None], recipe.sound)
-    seen = readers.picture(torch.from_numpy(clip.frames).permute(0, 3, 1, 2)[None].float() / 255)
+    seen = readers.see(clip.frames)
     scores = {"sound class": float(SOUND_CLASSES[int(readers.sound(mel)[0].argmax())] == sound_class(scene))}
     for name, classes in CLASSES.items():
         if wanted := shown(scene, name):
@@ -88,12 +86,11 @@ def _auc(net: SyncReader, rows: list[_Row], frames: int) -> float:
 
 def trained_readers(folder: Path) -> Readers:
     """The averaged nets of the stages in ``folder``, frozen. Raises ``FileNotFoundError``."""
-    readers = Readers(PictureReader(), SoundReader(), SyncReader())
-    nets: tuple[nn.Module, ...] = (readers.picture, readers.sound, readers.sync)
-    for net, stage in zip(nets, _STAGES.values(), strict=True):
-        load_average(net, folder, stage)
+    nets = {name: kind() for name, kind in READERS.items()}
+    for name, net in nets.items():
+        load_average(net, folder, f"{name}_reader")
         net.eval().requires_grad_(False)
-    return readers
+    return Readers(**nets)
 
 
 def release_readers(recipe: Recipe, folder: Path, target: Path, clips: int = 1000) -> dict[str, float]:
@@ -114,6 +111,5 @@ def release_readers(recipe: Recipe, folder: Path, target: Path, clips: int = 100
 
 def adopt_readers(source: Path, folder: Path) -> None:
     """Checkpoints in ``folder`` that begin with the readers released in ``source``."""
-    kinds = {"picture": PictureReader, "sound": SoundReader, "sync": SyncReader}
-    for name, kind in kinds.items():
-        begin_with(kind.from_pretrained(source / name, torch_dtype=torch.float32), folder, _STAGES[name])
+    for name, kind in READERS.items():
+        begin_with(kind.from_pretrained(source / name, torch_dtype=torch.float32), folder, f"{name}_reader")

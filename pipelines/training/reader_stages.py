@@ -13,9 +13,11 @@ from pipelines.mel import log_mel
 from pipelines.metrics.readers import (
     CLASSES,
     SIZE,
+    SUBJECT_SIZE,
     SYNC_WINDOW,
     PictureReader,
     SoundReader,
+    SubjectReader,
     SyncReader,
     mel_window,
     shown,
@@ -32,6 +34,8 @@ from pipelines.world.sounds import synthesize
 from pipelines.world.speech import mouth_opening
 
 _STILLS = 96
+_MOMENTS = 2  # frames of a scene: the second costs a fifth of the first
+_STRETCH = 9  # frames of the scene in a batch that goes through the codec, on its grid
 _CONTACT_WIDTH = 0.7  # frames: how far from a contact a frame still shows it
 _LEAST_SHIFT = 3  # frames by which a sound has to be late or early to count as out of sync
 _SPEAKING = ("talking", "singing")
@@ -82,9 +86,46 @@ class PictureReaderStage:
         return vary(as_clip(render(scene, recipe.num_frames, recipe.frame_rate, SIZE)), self.rng)
 
     def _still(self, scene: Scene) -> torch.Tensor:
-        duration_s = self._recipe.duration_s
-        frames, _ = render_at(scene, self.rng.uniform(0, duration_s, 1), duration_s, SIZE)
-        return vary(as_clip(frames), self.rng)
+        return vary(_at_chance(scene, self._recipe, SIZE, self.rng), self.rng)
+
+
+class SubjectReaderStage:
+    """Two frames of each scene, and a stretch of frames that went through ``vae``, to who is in them."""
+
+    name = "subject_reader"
+
+    def __init__(self, model: SubjectReader, recipe: Recipe, seed: int, vae: AutoencoderKLLTX2Video | None = None) -> None:
+        self.model, self._recipe = model, recipe
+        self.optimization: Optimization = recipe.subject_reader
+        self.rng = np.random.default_rng(seed)
+        self._vae = None if vae is None else vae.eval().requires_grad_(False)
+
+    def losses(self, share: float) -> dict[str, torch.Tensor]:
+        """Cross-entropy against what a frame shows, and the share of frames whose best answer is in them."""
+        device = next(self.model.parameters()).device
+        scenes = [draw(self.rng) for _ in range(self.optimization.batch_size)]
+        frames = [self._small(_at_chance(scene, self._recipe, self._recipe.size, self.rng, _MOMENTS)) for scene in scenes]
+        scenes = [scene for scene in scenes for _ in range(_MOMENTS)]
+        if self._vae is not None:
+            scene = draw(self.rng)
+            begin = self.rng.uniform(0, max(0.0, self._recipe.duration_s - _STRETCH / self._recipe.frame_rate))
+            times_s = begin + np.arange(_STRETCH) / self._recipe.frame_rate
+            large = as_clip(render_at(scene, times_s, self._recipe.duration_s, self._recipe.size)[0])
+            frames.append(self._small(decoded(self._vae, large)))
+            scenes += [scene] * _STRETCH
+        logits = self.model(torch.cat(frames).to(device)).float()
+        best = [CLASSES["subject"][int(at)] for at in logits.detach().argmax(1)]
+        right = [name in shown(scene, "subject") for name, scene in zip(best, scenes, strict=True)]
+        return {"loss": _attribute_loss("subject", logits, scenes), "right": torch.tensor(right).float().mean()}
+
+    def _small(self, frames_FCHW: torch.Tensor) -> torch.Tensor:
+        return vary(functional.interpolate(frames_FCHW, (SUBJECT_SIZE, SUBJECT_SIZE), mode="area"), self.rng)
+
+
+def _at_chance(scene: Scene, recipe: Recipe, size: int, rng: np.random.Generator, moments: int = 1) -> torch.Tensor:
+    """Frames of a scene at any moments, ``[moments, 3, size, size]``, 0..1."""
+    frames, _ = render_at(scene, rng.uniform(0, recipe.duration_s, moments), recipe.duration_s, size)
+    return as_clip(frames)
 
 
 class SoundReaderStage:
@@ -190,7 +231,7 @@ def mouth_truth(scene: Scene, recipe: Recipe) -> np.ndarray:
 
 
 def vary(clip_FCHW: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """``[F, 3, 64, 64]``, 0..1, moved, tinted, softened, made noisy and quantized as chance has it."""
+    """``[F, 3, H, W]``, 0..1, moved, tinted, softened, made noisy and quantized as chance has it."""
     clip = _moved(clip_FCHW, rng)
     gain = torch.from_numpy(rng.normal(1, 0.04, (3, 1, 1)).astype(np.float32))
     shift = torch.from_numpy(rng.normal(0, 0.02, (3, 1, 1)).astype(np.float32))
@@ -232,6 +273,8 @@ def reader_stage(name: str, recipe: Recipe, folder: Path, device: torch.device, 
     match name:
         case PictureReaderStage.name:
             return PictureReaderStage(PictureReader().to(device), recipe, seed, _codec(recipe, folder, device))
+        case SubjectReaderStage.name:
+            return SubjectReaderStage(SubjectReader().to(device), recipe, seed, _codec(recipe, folder, device))
         case SoundReaderStage.name:
             return SoundReaderStage(SoundReader().to(device), recipe, seed)
         case SyncReaderStage.name:

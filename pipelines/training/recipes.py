@@ -51,6 +51,7 @@ class Recipe:
     transformer: Optimization = Optimization(learning_rate=2e-3, batch_size=32)
     upscaler: Optimization = Optimization(learning_rate=2e-3, batch_size=16, weight_decay=0.0)
     picture_reader: Optimization = Optimization(learning_rate=1.5e-3, batch_size=8)
+    subject_reader: Optimization = Optimization(learning_rate=2e-3, batch_size=64)
     sound_reader: Optimization = Optimization(learning_rate=2e-3, batch_size=24)
     sync_reader: Optimization = Optimization(learning_rate=2e-3, batch_size=16)
 

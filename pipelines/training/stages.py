@@ -13,7 +13,13 @@ from diffusers import AutoencoderKLLTX2Video
 from pipelines.registry import POCKET_FOLDER, pocket_in
 from pipelines.training.audio_stages import AudioVAEStage, VocoderStage
 from pipelines.training.card import EARLIER
-from pipelines.training.reader_stages import PictureReaderStage, SoundReaderStage, SyncReaderStage, reader_stage
+from pipelines.training.reader_stages import (
+    PictureReaderStage,
+    SoundReaderStage,
+    SubjectReaderStage,
+    SyncReaderStage,
+    reader_stage,
+)
 from pipelines.training.recipes import Recipe, build_audio_vae, build_upscaler, build_video_vae, build_vocoder
 from pipelines.training.tokenizer import build_tokenizer
 from pipelines.training.trainer import Stage, load_average
@@ -95,6 +101,7 @@ STAGES: dict[str, Callable[[Run], Stage]] = {
     TransformerStage.name: _transformer,
     UpscalerStage.name: _upscaler,
     PictureReaderStage.name: _reader(PictureReaderStage.name),
+    SubjectReaderStage.name: _reader(SubjectReaderStage.name),
     SoundReaderStage.name: _reader(SoundReaderStage.name),
     SyncReaderStage.name: _reader(SyncReaderStage.name),
 }

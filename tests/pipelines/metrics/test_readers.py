@@ -9,7 +9,15 @@ import pytest
 import torch
 
 from pipelines.metrics.figures import reader_accuracy
-from pipelines.metrics.readers import READERS_FOLDER, PictureReader, SoundReader, load_readers, with_change
+from pipelines.metrics.readers import (
+    CLASSES,
+    READERS_FOLDER,
+    PictureReader,
+    SoundReader,
+    SubjectReader,
+    load_readers,
+    with_change,
+)
 from pipelines.models.manifest import checked
 from pipelines.training.reader_release import held_out_accuracy
 from pipelines.training.recipes import pocket
@@ -17,7 +25,7 @@ from pipelines.training.recipes import pocket
 
 def test_files_are_as_released_and_small():
     assert checked("the readers", READERS_FOLDER).sha256
-    assert sum(file.stat().st_size for file in READERS_FOLDER.rglob("*.safetensors")) <= 4_000_000
+    assert sum(file.stat().st_size for file in READERS_FOLDER.rglob("*.safetensors")) <= 7_000_000
     assert (READERS_FOLDER / "README.md").read_text().startswith("---\nlicense: apache-2.0")
     claimed = json.loads((READERS_FOLDER / "accuracy.json").read_text())
     assert claimed["clips"] >= 200
@@ -33,13 +41,15 @@ def test_released_readers_are_as_right_on_fresh_renders_as_they_claim():
 
 def test_saved_and_loaded_readers_say_the_same(tmp_path):
     torch.manual_seed(0)
-    picture, sound = PictureReader().eval(), SoundReader().eval()
+    picture, subject, sound = PictureReader().eval(), SubjectReader().eval(), SoundReader().eval()
     clips, mel = torch.rand(1, 5, 3, 64, 64), torch.randn(1, 1, 60, 64)
-    for net, name in ((picture, "picture"), (sound, "sound")):
+    for net, name in ((picture, "picture"), (subject, "subject"), (sound, "sound")):
         net.save_pretrained(tmp_path / name)
     again = PictureReader.from_pretrained(tmp_path / "picture").eval()
     with torch.inference_mode():
         torch.testing.assert_close(again(clips).contact, picture(clips).contact)
+        of_subject = SubjectReader.from_pretrained(tmp_path / "subject").eval()
+        torch.testing.assert_close(of_subject(clips[0]), subject(clips[0]))
         torch.testing.assert_close(SoundReader.from_pretrained(tmp_path / "sound").eval()(mel), sound(mel))
 
 
@@ -51,3 +61,15 @@ def test_the_reader_sees_which_way_edges_move():
     right, down = seen[0, 2, 4, 8:-8, 8:-8], seen[0, 2, 5, 8:-8, 8:-8]
     assert right.mean() > 0.01 and down.abs().max() < 1e-3
     assert seen[0, 0, 3:].abs().max() == 0
+
+
+def test_a_clip_is_looked_at_by_both_and_shorter_ones_too():
+    readers = load_readers()
+    frames = np.random.default_rng(0).integers(0, 256, (7, 80, 96, 3), dtype=np.uint8)
+    for clip in (frames, frames[:1]):
+        with torch.inference_mode():
+            seen = readers.see(clip)
+        assert {name: logits.shape for name, logits in seen.attributes.items()} == {
+            name: (1, len(classes)) for name, classes in CLASSES.items()
+        }
+        assert seen.contact.shape == (1, len(clip))
