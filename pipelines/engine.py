@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -68,6 +69,8 @@ if TYPE_CHECKING:
     from pipelines.metrics.card import Card
 
 _log = logging.getLogger(__name__)
+_IN_STEPS = ("decode picture", "enlarge", "write")
+"""Stages that take less in smaller steps; in the others it is the weights that could be elsewhere."""
 
 
 def text_to_clip(request: GenerationRequest, weights: str, path: Path, upscaler: Weights | None = None) -> dict[str, Node]:
@@ -300,9 +303,12 @@ class Engine:
 
     def _surviving(self, request: AnyRequest, path: Path) -> Generator[Event, None, None]:
         """The run; where memory runs out, once more from the last finished stage, sparingly and with nothing else kept."""
-        self.thrift = self.foresight.thrift(request)
+        self.thrift, stage = self.foresight.thrift(request), ""
         try:
-            yield from self._made(request, path)
+            with closing(self._made(request, path)) as events:
+                for event in events:
+                    stage = event.stage if isinstance(event, Progress) else stage
+                    yield event
             return
         except (MemoryError, RuntimeError) as error:
             if not is_shortage(error):
@@ -313,6 +319,8 @@ class Engine:
         self.thrift = SPARING
         self.cache.keep(self._keys)
         self.conditionings.shed()
+        if stage not in _IN_STEPS and self._send_away(request.model):
+            _log.warning("its weights come block by block from now on")
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         yield Progress("make room", 1, 1)
@@ -329,6 +337,21 @@ class Engine:
                 field="num_frames",
             ) from error
         self.foresight.note_short(request)
+
+    def _send_away(self, model_id: str) -> bool:
+        """Let the weights of a model come block by block from now on; false where that cannot be, or is so already."""
+        spec, plan = self._catalogue.get(model_id), self.plan(model_id)
+        away = replace(plan, offload=Offload.BLOCKS)
+        from_files = away.in_files(self.device.type)
+        is_fixed = spec.call is not None or self._group is not None or (from_files and spec.held_as is not None)
+        if plan.offload.whole or is_fixed or away.hindrance(self.device.type):
+            return False
+        self._plans[model_id, self._asked or spec.defaults.quantization] = replace(
+            away, files=self._devices.files if from_files else None
+        )
+        self._loaded.clear()
+        gc.collect()  # networks hold themselves in circles
+        return True
 
     def remember(self, model_id: str, evidence: Evidence) -> None:
         """Reckon with what earlier runs of a model took of the memory."""

@@ -59,8 +59,9 @@ def schedule(model: LTX2Model, video_tokens: int, *, steps: int, sigmas: Sequenc
         )
         fixed.set_timesteps(sigmas=list(sigmas), device=model.device)
         return fixed
-    scheduler = copy.deepcopy(model.scheduler)
-    config = scheduler.config
+    config = model.scheduler.config
+    # Levels are stretched to the terminal one by the last one's distance from the first, which is nothing where there is but one.
+    scheduler = type(model.scheduler).from_config(config, shift_terminal=None if steps == 1 else config.shift_terminal)
     mu = calculate_shift(video_tokens, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift)
     scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=mu, device=model.device)
     return scheduler

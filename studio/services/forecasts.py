@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipelines.contract import GenerationRequest, InvalidRequest, Quantization
 from pipelines.optimize.gauge import free_bytes, resident_bytes
-from pipelines.optimize.memory import MemoryModel, Prediction, Work, cheapest_change, plan_of, widths_of
+from pipelines.optimize.lessening import cheapest_change
+from pipelines.optimize.memory import MemoryModel, Prediction, Work, plan_of, widths_of
 from pipelines.optimize.plan import Offload, Plan
 from pipelines.registry import ModelCatalogue
 from studio.services.records import LessMemory, MemoryForecast, StageMemory

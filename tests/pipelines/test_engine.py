@@ -102,6 +102,13 @@ def test_silent_and_sound_only(engine, catalogue, tmp_path, modality, picture, s
     assert any(isinstance(e, Preview) for e in events) == picture
 
 
+def test_one_step_is_a_clip_too(engine, catalogue, tmp_path):
+    """diffusers' own schedule has no number for it where it ends above zero."""
+    assert engine.model("twin").scheduler.config.shift_terminal
+    clip, _ = run(engine, complete(catalogue, num_inference_steps=1), tmp_path / "one.mp4")
+    assert np.isfinite(read_media(clip.path).sound.samples).all()
+
+
 def test_first_frame_changes_the_clip_and_travels_in_the_file(engine, catalogue, tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)).save(buffer, "PNG")

@@ -13,6 +13,8 @@ import pytest
 from pipelines.contract import GenerationRequest, ModelNotFound
 from pipelines.engine import Engine
 from pipelines.graph import NodeCache
+from pipelines.models.ltx2 import twin
+from pipelines.optimize.lessening import changes_of, cheapest_change
 from pipelines.optimize.memory import (
     MIB,
     PLENTY,
@@ -23,8 +25,6 @@ from pipelines.optimize.memory import (
     MemoryModel,
     Prediction,
     Work,
-    changes_of,
-    cheapest_change,
     is_shortage,
     thrift_for,
     widths_of,
@@ -198,6 +198,23 @@ def test_a_run_out_of_memory_goes_on_from_its_last_finished_stage() -> None:
     assert told["stages"] == ["encode", "denoise", "decode picture", "make room", "decode picture", "decode sound", "write"]
     assert told["metrics"].count("seconds.denoise") == 1 and "memory.cpu.short" in told["metrics"]
     assert told["previews_next_time"] is False  # remembered
+
+
+@pytest.mark.fault
+def test_weights_leave_where_they_are_what_is_in_the_way(tmp_path: Path) -> None:
+    """Denoising runs out beside a network of 170 MB: it comes block by block from then on, and the run goes on."""
+    import torch
+
+    wide = twin.build("2.3", twin.TwinSize(video_width=512, audio_width=256, heads=4, layers=6))
+    with torch.no_grad():
+        for parameter in (*wide.transformer.parameters(), *wide.connectors.parameters()):
+            parameter.normal_(0, 0.02)  # so wide a random network would overflow
+    wide.save_pretrained(tmp_path / "wide")
+    command = [sys.executable, "-m", "tests.pipelines.optimize.crowded", str(tmp_path / "wide"), "12"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=True)
+    told = json.loads(run.stdout.splitlines()[-1])
+    assert told["fault"] is None and told["offload"] == "blocks" and told["freed_mib"] > 80
+    assert told["stages"] == ["encode", "denoise", "make room", "encode", "denoise", "decode sound", "write"]
 
 
 @pytest.mark.fault
