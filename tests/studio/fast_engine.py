@@ -55,6 +55,8 @@ class FastEngine:
         self._note("remembered", [model_id, len(evidence.runs)])
 
     def _note(self, what: str, told: list[object]) -> None:
+        if not (self._media_dir.parent / "studio.db").exists():
+            return  # a run without a studio leaves nothing
         self._media_dir.mkdir(parents=True, exist_ok=True)
         with (self._media_dir / f"{what}.jsonl").open("a", encoding="utf-8") as notes:
             notes.write(json.dumps(told) + "\n")
