@@ -47,6 +47,7 @@
         group: "Whole clip", title: "Join", text: "Lets another clip follow, with an imagined transition or a cut.", words: true,
         fields: () => [clips("other", "The clip that follows"), field("transition", "Transition in seconds, 0 for a cut", 0.5, { min: 0, max: 4 })],
         edit: () => ({ kind: "join", other: other(), transition_s: Number(read("transition")) }),
+        lacks: () => (read("other") ? "" : "Choose the clip that follows."),
       },
       loop: {
         group: "Whole clip", title: "Loop", text: "Leads the end back to the beginning.", words: true,
@@ -90,6 +91,7 @@
       "replace-sound": {
         group: "Sound", title: "Replace", text: "Takes the sound of another clip.", fields: () => [clips("other", "The clip with the sound")],
         edit: () => ({ kind: "replace-sound", other: other() }),
+        lacks: () => (read("other") ? "" : "Choose the clip with the sound."),
       },
       "shift-sound": {
         group: "Sound", title: "Shift", text: "Moves the sound: above 0 later, below 0 earlier.",

@@ -48,7 +48,7 @@ class Foresight:
         """How sparingly to begin: as it had to be done before for less, or as what is free now suggests."""
         if _pixels(request) >= self._short.get(request.model, math.inf):
             return SPARING
-        if self.gauge is None or not isinstance(request, GenerationRequest) or not self._model(request.model).can_tell:
+        if self.gauge is None or not isinstance(request, GenerationRequest) or not self._can_tell(request):
             return PLENTY
         return thrift_for(self.predict(request), self.gauge.free())
 
@@ -66,6 +66,9 @@ class Foresight:
     def predict(self, request: GenerationRequest) -> Prediction:
         """What the run of a complete request will take."""
         return self._model(request.model).predict(self._work(request))
+
+    def _can_tell(self, request: GenerationRequest) -> bool:
+        return self._model(request.model).can_tell(self._work(request))
 
     def _model(self, model_id: str) -> MemoryModel:
         plan = self.plan_of(model_id)

@@ -31,6 +31,8 @@ _PROGRAM_BYTES = 480 * MIB
 """A worker without weights: the libraries' code. On a GPU only what is allocated there counts."""
 _WARMING_BYTES = 180 * MIB
 """What the first run of a worker adds for good: the libraries that write and measure files."""
+_FAR = 4
+"""Times as many pixels as were ever seen: what is larger is not foretold from runs alone."""
 _NOISE_BYTES = 6 * MIB
 _NOISE_SHARE = 0.04
 """How far two runs of the same settings are apart: so much, and this share of the peak."""
@@ -390,10 +392,15 @@ class MemoryModel:
         peaks = {stage: rest + round(max(0.0, self._beyond(stage, work))) for stage in work.stages() if self._is_known(stage)}
         return Prediction(rest, peaks, len(self.measured))
 
-    @property
-    def can_tell(self) -> bool:
-        """Whether more is known than the weights: that a file was written says nothing of how it was made."""
-        return self._is_known("denoise")
+    def can_tell(self, work: Work) -> bool:
+        """Whether more is known of such a clip than the weights: of small ones large ones do not follow.
+
+        That a file was written says nothing of how it was made.
+        """
+        if self.widths.has_layout:
+            return True
+        seen = max((run.work.made_pixels for run in self._runs("denoise")), default=0)
+        return work.made_pixels <= _FAR * seen
 
     def _is_known(self, stage: str) -> bool:
         return self.widths.has_layout or bool(self._runs(stage))

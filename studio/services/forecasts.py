@@ -53,9 +53,10 @@ class ForecastService:
         runs = seen.held_as(automatic.quantization)
         model = MemoryModel(widths_of(spec, device), device, runs, plan.text_quantization, plan.offload)
         work = replace(Work.of(full), quantization=plan.quantization)
-        if not model.can_tell:
+        if not model.can_tell(work):
             raise InvalidRequest(
-                f"model is {spec.id}: what its clips take of the memory is known only after one was made here.", field="model"
+                f"model is {spec.id}: what such a clip takes of the memory is known once one of about its size was made here.",
+                field="model",
             )
         found = model.predict(work)
         short = seen.short_pixels()

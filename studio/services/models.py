@@ -150,7 +150,8 @@ def _unknown(spec: ModelSpec) -> str:
     if not spec.memory_bytes:
         return "What its weights take is not known before they are here, nor what a clip takes beyond them."
     weights = f"files hold {_gb(spec.download_bytes)} of weights" if spec.is_local else f"weights take {_gb(spec.memory_bytes)}"
-    return f"Its {weights}{'' if spec.is_local else ' in 16 bits'}; what a clip takes beyond is known once one was made here."
+    bits = "" if spec.is_local else " in 16 bits"
+    return f"Its {weights}{bits}; what a clip takes beyond is known once one of its size was made here."
 
 
 def _memory(spec: ModelSpec, told: MemoryForecast) -> str:

@@ -51,7 +51,7 @@ def test_a_model_without_sound_makes_a_clip(browser: Browser, foreign: Server, w
     page.get_by_role("tab", name="Models").click()
     card = page.locator(".model[data-model=tiny]")
     expect(card.locator(".model-facts")).to_contain_text("Picture, no sound")
-    expect(card.locator(".model-fits")).to_contain_text("what a clip takes beyond is known once one was made here")
+    expect(card.locator(".model-fits")).to_contain_text("what a clip takes beyond is known once one of its size")
     card.scroll_into_view_if_needed()
     assert not person.overflows() and page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
     card.get_by_role("button", name="Use tiny").click()

@@ -22,7 +22,8 @@ from pipelines.engine import Engine
 from pipelines.graph import execute
 from pipelines.models.ltx2 import twin
 from pipelines.models.ltx2.latents import Canvas, denormalize_audio, denormalize_video, pack_video, unpack_video
-from pipelines.optimize.memory import MemoryModel, Work, changes_of, widths_of
+from pipelines.optimize.lessening import changes_of
+from pipelines.optimize.memory import MemoryModel, Work, widths_of
 from pipelines.registry import REFINE_SIGMAS, Defaults, ModelCatalogue, published_models, spec_from_folder
 from pipelines.sampling import begun, noise, schedule
 from pipelines.stages import in_two_stages

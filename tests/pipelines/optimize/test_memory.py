@@ -105,15 +105,21 @@ def test_what_diffusers_runs_is_foretold_from_runs_alone() -> None:
     """A pipeline whose denoising takes 40 bytes a pixel beside 300 MiB, seen at three sizes, foretold at a fourth."""
     widths = widths_of(CATALOGUE.get("wan-2.1-1.3b"), "cpu")
     nothing = MemoryModel(widths, "cpu")
-    assert not nothing.can_tell and nothing.predict(work()).peaks == {}
+    assert not nothing.can_tell(work()) and nothing.predict(work()).peaks == {}
     rest = 2000 * MIB
-    assert not MemoryModel(widths, "cpu", (Measured(work(), rest, rest, {"write": rest + 9}),)).can_tell, "of a clip made again"
+    assert not MemoryModel(widths, "cpu", (Measured(work(), rest, rest, {"write": rest + 9}),)).can_tell(work()), (
+        "of a clip made again"
+    )
 
     def real(each: Work) -> Measured:
         return Measured(each, rest, rest, {"denoise": rest + 300 * MIB + 40 * each.pixels, "write": rest + 10 * MIB})
 
     once = MemoryModel(widths, "cpu", (real(work(256, 256, 33)),))
-    assert once.can_tell and once.predict(work(256, 256, 33)).peak_bytes == pytest.approx(rest + 382 * MIB, rel=0.03)
+    assert (
+        once.can_tell(work(256, 256, 129))
+        and not once.can_tell(work(512, 512, 65))
+        and once.predict(work(256, 256, 33)).peak_bytes == pytest.approx(rest + 382 * MIB, rel=0.03)
+    )
     assert once.predict(work(256, 256, 65)).peak_bytes > once.predict(work(256, 256, 33)).peak_bytes + 100 * MIB
     seen = MemoryModel(widths, "cpu", tuple(map(real, (work(256, 256, 33), work(256, 256, 81), work(480, 480, 49)))))
     unseen = work(480, 832, 81)

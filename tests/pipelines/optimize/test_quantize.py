@@ -20,7 +20,8 @@ from pipelines.lora.file import LoraFile, read_lora
 from pipelines.lora.stack import LoraStack, Strength, linear_layers_of
 from pipelines.models.ltx2.load import ADAPTER_FILE, load
 from pipelines.models.manifest import digest
-from pipelines.optimize.memory import MemoryModel, Widths, Work, changes_of, widths_of
+from pipelines.optimize.lessening import changes_of
+from pipelines.optimize.memory import MemoryModel, Widths, Work, widths_of
 from pipelines.optimize.plan import Plan, is_quantized, plan_for
 from pipelines.optimize.quantize import Int4Linear, Int16Linear, quantize, weights_bytes
 from pipelines.registry import ModelCatalogue, ModelSpec

@@ -131,7 +131,7 @@ def test_a_family_is_foretold_once_it_was_seen(settings: Settings, tmp_path: Pat
     wan.build().save_pretrained(folder)
     with closing_studio(settings.model_copy(update={"models": {"twin": folder}})) as studio:
         request = GenerationRequest(prompt="a dog", model="twin", height=64, width=64, num_frames=9)
-        with pytest.raises(InvalidRequest, match="known only after one was made here"):
+        with pytest.raises(InvalidRequest, match="known once one of about its size was made here"):
             studio.forecasts.of(request)
         assert studio.models.state("twin").fits is None
         work = json.dumps(asdict(Work.of(studio.catalogue.complete(request))))
@@ -141,7 +141,10 @@ def test_a_family_is_foretold_once_it_was_seen(settings: Settings, tmp_path: Pat
         told = studio.forecasts.of(request)
         assert told.runs == 1 and told.peak_stage == "denoise" and told.peak_bytes == pytest.approx(3 * GIB, rel=0.1)
         assert [each.stage for each in told.stages] == ["denoise", "decode picture"]
-        assert studio.models.state("twin").fits is not None
+        larger = request.model_copy(update={"num_frames": 41})
+        with pytest.raises(InvalidRequest, match="of about its size"):
+            studio.forecasts.of(larger)
+        assert studio.models.state("twin").fits is None, "its own settings are larger by far"
 
 
 def test_what_cannot_be_made_cannot_be_forecast(idle: Studio) -> None:
