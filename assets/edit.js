@@ -347,6 +347,7 @@
       });
       history.replaceState(null, "", `#edit=${id}`);
     });
+    if (wanted === id) wanted = now.clip?.id ?? null; // a clip that could not be opened is not waited for
   }
 
   function layOut() {

@@ -49,13 +49,7 @@ from pipelines.optimize.conditioning_cache import ConditioningCache
 from pipelines.optimize.foresight import Foresight
 from pipelines.optimize.gauge import gauge_of, weighed
 from pipelines.optimize.latent_store import LatentStore, beside
-from pipelines.optimize.memory import (
-    PLENTY,
-    SPARING,
-    Evidence,
-    is_shortage,
-    plan_of,
-)
+from pipelines.optimize.memory import MIB, PLENTY, SPARING, Evidence, is_shortage, plan_of, widths_of
 from pipelines.optimize.parallel.devices import Devices
 from pipelines.optimize.parallel.group import Group
 from pipelines.optimize.plan import Offload, Plan
@@ -69,8 +63,9 @@ if TYPE_CHECKING:
     from pipelines.metrics.card import Card
 
 _log = logging.getLogger(__name__)
-_IN_STEPS = ("decode picture", "enlarge", "write")
-"""Stages that take less in smaller steps; in the others it is the weights that could be elsewhere."""
+_OF_WEIGHTS = ("encode", "denoise", "upsample latents", "decode sound")
+"""Stages that take no less in smaller steps, where the weights are what could be elsewhere."""
+_WORTH_SENDING = 32 * MIB
 
 
 def text_to_clip(request: GenerationRequest, weights: str, path: Path, upscaler: Weights | None = None) -> dict[str, Node]:
@@ -319,7 +314,7 @@ class Engine:
         self.thrift = SPARING
         self.cache.keep(self._keys)
         self.conditionings.shed()
-        if stage not in _IN_STEPS and self._send_away(request.model):
+        if stage in _OF_WEIGHTS and self._send_away(request.model):
             _log.warning("its weights come block by block from now on")
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -345,6 +340,9 @@ class Engine:
         from_files = away.in_files(self.device.type)
         is_fixed = spec.call is not None or self._group is not None or (from_files and spec.held_as is not None)
         if plan.offload.whole or is_fixed or away.hindrance(self.device.type):
+            return False
+        widths = widths_of(spec, self.device.type)
+        if widths.held_bytes(plan) - widths.held_bytes(away) < _WORTH_SENDING:
             return False
         self._plans[model_id, self._asked or spec.defaults.quantization] = replace(
             away, files=self._devices.files if from_files else None

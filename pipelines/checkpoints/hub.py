@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -23,6 +24,7 @@ from pipelines.registry import ModelSpec, spec_from_folder
 
 _CONFIGS = [*INDEXES, "*/config.json", "*/scheduler_config.json"]
 _NOTE = "studio-model.json"
+_LICENCE = "licence on https://huggingface.co/{}"
 _ELEMENT = 2
 """Bytes of a weight as ``ModelSpec.memory_bytes`` counts."""
 Answer = TypeVar("Answer")
@@ -55,9 +57,6 @@ def spec_from_hub(model_id: str, source: str, home: Path | None = None) -> Model
     return _spec(model_id, source, home, *(_noted(home) or _asked(model_id, source, home)))
 
 
-_LICENCE = "licence on https://huggingface.co/{}"
-
-
 def _is_hub_id(name: str) -> bool:
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
@@ -71,10 +70,16 @@ def _is_hub_id(name: str) -> bool:
 
 def _spec(model_id: str, source: str, folder: Path, weights: tuple[int, int], licence: str) -> ModelSpec:
     read = spec_from_folder(model_id, folder)
-    silent = ", without sound" if read.is_silent else ""
-    changes = {"source": source, "description": f"{source}, from the hub{silent}", "licence": licence, "dtype": "bfloat16"}
     on_disk, in_memory = weights
-    return spec_from_folder(model_id, folder, **changes, download_bytes=on_disk, memory_bytes=in_memory)
+    return replace(
+        read,
+        source=source,
+        description=f"{source}, from the hub{', without sound' if read.is_silent else ''}",
+        licence=licence,
+        dtype="bfloat16",
+        download_bytes=on_disk,
+        memory_bytes=in_memory,
+    )
 
 
 def _size_of(folder: Path) -> tuple[int, int]:
