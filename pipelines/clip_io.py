@@ -250,13 +250,15 @@ def read_media(path: Path) -> Media:
 
 
 def read_sound(path: Path) -> Sound:
-    """Decode the sound of a clip that has one, as ``read_media`` does, and leave its picture alone."""
+    """Decode the sound of a clip that has one, as ``read_media`` does, and leave its picture alone. Raises ``InvalidRequest``."""
     with opened(path) as container:
         stream = container.streams.audio[0]
         parts, start = [], None
         for frame in container.decode(stream):
             start = float(frame.pts * frame.time_base) if start is None else start
             parts.append(frame.to_ndarray())
+        if not parts:
+            raise InvalidRequest(f"{path.name} is cut off: it names a sound and holds none; make it again.", field="file")
         samples, rate = np.concatenate(parts, axis=1), int(stream.rate)
         duration_s = float(stream.duration * stream.time_base) if stream.duration else samples.shape[1] / rate
     # What lies before time 0 is the encoder's priming, which the edit list hides from players.

@@ -149,3 +149,19 @@ def test_broken_files_are_refused_in_one_sentence(tmp_path, data):
         with pytest.raises(InvalidRequest, match=r"broken\.mp4") as caught:
             reader(path)
         assert caught.value.field == "file"
+
+
+def test_wherever_a_file_is_cut_off_it_is_read_or_refused_in_a_sentence(tmp_path):
+    """Its index stands at the front, so it opens; what that speaks of may be gone."""
+    whole, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
+    frames = np.random.default_rng(0).integers(0, 256, (9, SIDE, SIDE, 3), dtype=np.uint8)
+    write_clip(whole, frames, Sound(np.zeros((1, 12_000), np.float32), 16_000), origin(9))
+    content, told = whole.read_bytes(), set()
+    begin = content.index(b"mdat")
+    for length in np.linspace(begin, len(content), 24, dtype=int):
+        cut.write_bytes(content[:length])
+        try:
+            read_media(cut)
+        except InvalidRequest as error:
+            told.add(error.message)
+    assert "cut.mp4 is cut off: it names a sound and holds none; make it again." in told and len(told) <= 2
